@@ -14,6 +14,7 @@ class Link(IntEnum):
     QMUX = 1  # QMUX marker 0x01, then a QMI message
     QMI = 2  # a bare QMI message, service unknown
     MBIM = 3  # an MBIM control message
+    OTHER = 255  # none of ours: kept as bytes, so that frame numbers stay Wireshark's
 
 
 class Direction(IntEnum):

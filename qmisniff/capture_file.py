@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Capture files: Frames <-> pcapng records.
+
+qmisniff writes link type 252 (Wireshark's exported PDUs): tags naming the dissector `qmisniff`, the *tap header*
+below, then the packet. It reads those, the same link type naming `qrtr`, `qmux` or `qmi` (bare packets), and USER0
+(bare QMUX, as other tools write it). Any other record is kept as bytes, so that frame numbers are Wireshark's.
+
+Tap header, version 1, little-endian, 32 bytes; a reader skips what a longer header adds:
+
+    0  u8   version, 1            6  u8   link (frame.Link)      12 u32  original length of the packet
+    1  u8   header length         7  u8   reserved               16 char[16]  command, NUL-padded
+    2  u8   hook (frame.Hook)     8  s32  pid, -1 unknown
+    3  u8   flags (frame.Flag)
+    4  u16  cpu, 0xffff unknown
+"""
+
+from __future__ import annotations
+
+import platform
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from qmisniff import __version__, pcapng
+from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
+from qmisniff.pcapng import Interface, Options, Record, RecordReader, pack_block, pack_section, split_ts
+
+EXPORTED_PDU = 252
+USER0 = 147
+
+_TAG_DISSECTOR, _TAG_END = 12, 0
+_TAP_VERSION = 1
+_TAP = struct.Struct("<BBBBHBxiI16s")
+_BARE = {"qrtr": Link.QRTR, "qmux": Link.QMUX, "qmi": Link.QMI}
+_TAGS = struct.pack(">HH8sHH", _TAG_DISSECTOR, 8, b"qmisniff", _TAG_END, 0)
+_HEAD = len(_TAGS) + _TAP.size
+_HOOKS = {hook.value: hook for hook in Hook}
+_LINKS = {link.value: link for link in Link}
+
+
+class Writer:
+    """Writes frames to a binary stream as pcapng; every call leaves whole blocks in the stream.
+
+    One interface block a distinct `Frame.origin`, written when its first frame comes. `close` adds the statistics
+    block with what was lost; it does not close the stream.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._interfaces: dict[Origin, int] = {}
+        self.written = 0
+        self.lost = 0
+        self._started_ns = time.time_ns()
+        uname = platform.uname()
+        stream.write(
+            pack_section(
+                {
+                    pcapng.SHB_HARDWARE: uname.machine.encode(),
+                    pcapng.SHB_OS: f"{uname.system} {uname.release}".encode(),
+                    pcapng.SHB_APPLICATION: f"qmisniff {__version__}".encode(),
+                }
+            )
+        )
+
+    def write(self, frames: Iterable[Frame]) -> None:
+        """Append frames and flush, so that a reader at the other end of a pipe sees them now."""
+        for frame in frames:
+            self._stream.write(self._block(frame))
+            self.written += 1
+            self.lost += frame.lost
+        self._stream.flush()
+
+    def close(self, dropped: int | None = None) -> None:
+        """End the file with the number of packets lost: `dropped`, or the sum of what the frames said."""
+        lost = self.lost if dropped is None else dropped
+        end = split_ts(time.time_ns())
+        for number in self._interfaces.values():
+            self._stream.write(
+                pack_block(
+                    pcapng.STATISTICS,
+                    number,
+                    *end,
+                    options={
+                        pcapng.ISB_START: struct.pack("<II", *split_ts(self._started_ns)),
+                        pcapng.ISB_END: struct.pack("<II", *end),
+                        pcapng.ISB_RECEIVED: struct.pack("<Q", self.written + lost),
+                        pcapng.ISB_DROPPED: struct.pack("<Q", lost),
+                    },
+                )
+            )
+        self._stream.flush()
+
+    def _interface(self, origin: Origin) -> int:
+        number = self._interfaces.get(origin)
+        if number is None:
+            number = self._interfaces[origin] = len(self._interfaces)
+            self._stream.write(
+                pack_block(
+                    pcapng.INTERFACE,
+                    EXPORTED_PDU,
+                    0,
+                    0,
+                    options={
+                        pcapng.OPT_COMMENT: f"backend: {origin.backend}\nclock: {origin.clock}".encode(),
+                        pcapng.IF_NAME: origin.name.encode(),
+                        pcapng.IF_DESCRIPTION: origin.note.encode(),
+                        pcapng.IF_TSRESOL: b"\x09",
+                    },
+                )
+            )
+        return number
+
+    def _block(self, frame: Frame) -> bytes:
+        tap = _TAP.pack(
+            _TAP_VERSION,
+            _TAP.size,
+            frame.hook,
+            frame.flags,
+            frame.cpu & 0xFFFF,
+            frame.link,
+            frame.pid,
+            frame.orig_len,
+            frame.comm.encode("utf-8", "replace")[:16],
+        )
+        number = self._interface(frame.origin)
+        options: Options = {}
+        if frame.direction:
+            options[pcapng.EPB_FLAGS] = struct.pack("<I", frame.direction)
+        if frame.lost:
+            options[pcapng.EPB_DROPCOUNT] = struct.pack("<Q", frame.lost)
+        captured = _HEAD + len(frame.data)
+        return pack_block(
+            pcapng.PACKET,
+            number,
+            *split_ts(frame.ts_ns),
+            captured,
+            min(_HEAD + frame.orig_len, 0xFFFFFFFF),
+            body=_TAGS + tap + frame.data,
+            options=options,
+        )
+
+
+class Reader:
+    """Frames of a pcapng or pcap stream, read strictly forward.
+
+    `damage` is empty or one line on where and how the file breaks off; everything before it has been yielded.
+    Raises CaptureFileError at once for what is no capture.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str = "capture") -> None:
+        self._records = RecordReader(stream, name)
+        self._origins: dict[int, tuple[Interface, Origin]] = {}
+
+    @property
+    def damage(self) -> str:
+        """Empty, or what is wrong with the file; complete once the iteration has ended."""
+        return self._records.damage
+
+    @property
+    def dropped(self) -> int:
+        """Packets lost as the file's last statistics block counts them; 0 where there is none (yet)."""
+        return int.from_bytes(self._records.statistics.get(pcapng.ISB_DROPPED, b""), "little")
+
+    def __iter__(self) -> Iterator[Frame]:
+        for record in self._records:
+            yield frame_of(record, self._origin(record.interface))
+
+    def _origin(self, interface: Interface) -> Origin:
+        known = self._origins.get(id(interface))
+        if known is None:
+            known = self._origins[id(interface)] = (interface, _origin_of(interface))
+        return known[1]
+
+
+def _origin_of(interface: Interface) -> Origin:
+    def text(code: int) -> str:
+        return interface.options.get(code, b"").decode("utf-8", "replace").rstrip("\0")
+
+    comment = dict(line.partition(": ")[::2] for line in text(pcapng.OPT_COMMENT).splitlines())
+    return Origin(
+        comment.get("backend", "file"), text(pcapng.IF_NAME), comment.get("clock", ""), text(pcapng.IF_DESCRIPTION)
+    )
+
+
+def frame_of(record: Record, origin: Origin) -> Frame:
+    """The frame a record holds; a record that is not ours, or damaged within, becomes a frame of Link.OTHER."""
+    data = record.data
+    direction = Direction(record.flags & 3) if record.flags & 3 < 3 else Direction.UNKNOWN
+    link = Link.OTHER
+    start = 0
+    link_type = record.interface.link_type
+    if link_type == USER0:
+        link = Link.QMUX
+    elif link_type == EXPORTED_PDU:
+        dissector, at = _exported_pdu(data)
+        if dissector == "qmisniff":
+            frame = _tapped(record, at, direction, origin)
+            if frame is not None:
+                return frame
+        elif dissector in _BARE:
+            link, start = _BARE[dissector], at
+    return Frame(
+        record.ts_ns,
+        data[start:],
+        max(record.original, len(data)) - start,
+        link,
+        direction,
+        flags=Flag.TRUNCATED if record.original > len(data) else Flag(0),
+        lost=record.dropped,
+        origin=origin,
+    )
+
+
+def _tapped(record: Record, at: int, direction: Direction, origin: Origin) -> Frame | None:
+    """The frame behind a tap header at `at`; None where the header is cut short or of an unknown make."""
+    if len(record.data) < at + _TAP.size:
+        return None
+    version, size, hook, flags, cpu, link, pid, original, comm = _TAP.unpack_from(record.data, at)
+    if version != _TAP_VERSION or size < _TAP.size or link not in _LINKS:
+        return None
+    data = record.data[at + size :]
+    return Frame(
+        record.ts_ns,
+        data,
+        max(original, len(data)),
+        _LINKS[link],
+        direction,
+        _HOOKS.get(hook, Hook.NONE),
+        Flag(flags & 7) | (Flag.TRUNCATED if original > len(data) else 0),
+        pid,
+        comm.split(b"\0", 1)[0].decode("utf-8", "backslashreplace"),
+        -1 if cpu == 0xFFFF else cpu,
+        record.dropped,
+        origin,
+    )
+
+
+def _exported_pdu(data: bytes) -> tuple[str, int]:
+    """Dissector name and offset of the packet behind the tags of an exported PDU; ("", 0) where they are broken.
+
+    Layout: Wireshark's epan/exported_pdu.h; tags and lengths are big-endian, a tag of type 0 ends them.
+    """
+    at, dissector = 0, ""
+    while at + 4 <= len(data):
+        tag, size = struct.unpack_from(">HH", data, at)
+        at += 4
+        if tag == _TAG_END:
+            return dissector, at
+        if tag == _TAG_DISSECTOR:
+            dissector = data[at : at + size].rstrip(b"\0").decode("ascii", "replace")
+        at += size
+    return "", 0
