@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Decoded frames as output: one module a format, one table of them.
+
+A format is a class made from a dissector, an output stream and a `Detail`; `write` takes one frame after another,
+`close` ends the document.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, TextIO
+
+from qmisniff.dissect import Dissector
+from qmisniff.frame import Frame
+from qmisniff.protocol.context import Context
+
+FORMATS = {  # name -> module, class, what it is
+    "text": ("qmisniff.export.text", "TextFormat", "one line a packet; -V adds the tree, -x the bytes"),
+    "json": ("qmisniff.export.json", "JsonFormat", "the tree of every packet, one array"),
+}
+
+
+@dataclass(slots=True, frozen=True)
+class Detail:
+    """How much of each packet a format that leaves a choice shows."""
+
+    tree: bool = False
+    bytes: bool = False
+
+
+class Format(Protocol):
+    """What every format offers."""
+
+    def __init__(self, dissector: Dissector, out: TextIO, detail: Detail) -> None: ...
+
+    def write(self, frame: Frame, context: Context) -> None:
+        """Print one frame."""
+        ...
+
+    def close(self) -> None:
+        """Print what ends the document; the stream stays open."""
+        ...
+
+
+def open_format(name: str, dissector: Dissector, out: TextIO, detail: Detail) -> Format:
+    """The format called `name`, its module imported now; KeyError for a name that is not in FORMATS."""
+    module, cls, _ = FORMATS[name]
+    made: Format = getattr(import_module(module), cls)(dissector, out, detail)
+    return made
