@@ -28,8 +28,7 @@ exit codes:
   1  done, but the file was damaged: everything before the damage has been read
   2  wrong usage, not a capture file, a broken definition
   3  the source cannot run here (stderr says what is missing and what would help)
-  4  the source failed while running; what it had captured is saved
-"""
+  4  the source failed while running; what it had captured is saved"""
 
 _EPILOG = f"""\
 examples:
@@ -45,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
-    # `qmisniff FILE` is `qmisniff tui FILE`; a file named like a verb needs a path in front.
-    if given and given[0] not in _VERBS and not (given[0].startswith("-") and given[0] != "-"):
-        given.insert(0, "tui")
-    options = parser.parse_args(given)
     if not given:
         parser.print_help()
         return 0
+    # `qmisniff FILE` is `qmisniff tui FILE`; a file named like a verb needs a path in front.
+    if given[0] not in _VERBS and not (given[0].startswith("-") and given[0] != "-"):
+        given.insert(0, "tui")
+    options = parser.parse_args(given)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
