@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What happens in the guest: a modem, local servers, and one client after the other talking to them.
+
+`python scenario.py OUT [--capture COMMAND --ready TEXT]`, in the guest (guest.py). A capture is started before anything
+else, waited for until it prints TEXT on its standard error, and ended with SIGINT. What is left in OUT:
+
+    modem.jsonl    every QRTR packet on the wire, as the modem saw it
+    sample_server.jsonl, watch_client.jsonl, echo-*.jsonl    every datagram of the local programs
+    clients.jsonl  every client: name, argv, pid, start and end (ns of CLOCK_MONOTONIC), exit, stdout, stderr
+    servers.jsonl  likewise what ran all the time: modem, local servers, capture
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from tests.lab import services
+
+LAB = Path(__file__).resolve().parent
+SAMPLE = "/sys/kernel/debug/qmi_sample"
+START_TIMEOUT = 30.0
+CLIENT_TIMEOUT = 40.0
+ODDITIES = (
+    "header-v2", "header-v2-options", "malformed-tlv", "short-message", "unknown-message", "compound",
+    "unknown-service", "no-such-port",
+)  # fmt: skip
+
+
+class Client(NamedTuple):
+    """One command, and the exit code that is right for it."""
+
+    name: str
+    argv: Sequence[str]
+    exit: int = 0
+
+
+def _qmicli(*options: str) -> list[str]:
+    return ["qmicli", "-d", "qrtr://0", *options]
+
+
+def _sample(file: str, data: str, size: int) -> list[str]:
+    # One write() is one message of the in-kernel client, and dd's are as large as bs says. exec: dd keeps the pid.
+    return ["sh", "-c", f"exec dd if={shlex.quote(data)} of=$(echo {SAMPLE}/{file}) bs={size} count=1 conv=notrunc"]
+
+
+def clients(out: Path) -> list[Client]:
+    """All clients, in the order they run."""
+    noise = str(out / "noise")
+    python = sys.executable
+    echo = [python, str(LAB / "echo_client.py")]
+    return [
+        Client("lookup", ["qrtr-lookup"]),
+        Client("lookup-dms", ["qrtr-lookup", "2"]),
+        Client("dms-get-ids", _qmicli("--dms-get-ids")),
+        Client("dms-get-manufacturer", _qmicli("--dms-get-manufacturer")),
+        Client("dms-get-model", _qmicli("--dms-get-model")),
+        Client("dms-get-revision", _qmicli("--dms-get-revision")),
+        Client("dms-get-capabilities", _qmicli("--dms-get-capabilities")),
+        Client("dms-get-msisdn", _qmicli("--dms-get-msisdn")),
+        Client("dms-get-operating-mode", _qmicli("--dms-get-operating-mode")),
+        Client("dms-set-low-power", _qmicli("--dms-set-operating-mode=low-power")),
+        Client("dms-set-online", _qmicli("--dms-set-operating-mode=online")),
+        Client("dms-get-prl-version", _qmicli("--dms-get-prl-version"), exit=1),  # a message the modem does not know
+        Client("nas-get-serving-system", _qmicli("--nas-get-serving-system")),
+        Client("nas-get-system-info", _qmicli("--nas-get-system-info")),
+        Client("nas-get-signal-info", _qmicli("--nas-get-signal-info")),
+        Client("nas-get-signal-strength", _qmicli("--nas-get-signal-strength")),
+        Client("nas-get-home-network", _qmicli("--nas-get-home-network")),
+        Client("nas-get-rf-band-info", _qmicli("--nas-get-rf-band-info")),
+        Client("nas-network-scan", _qmicli("--nas-network-scan")),
+        Client("wds-get-packet-service-status", _qmicli("--wds-get-packet-service-status")),
+        Client("wds-start-network", _qmicli(f"--wds-start-network=apn={services.APN}", "--client-no-release-cid")),
+        Client("wds-get-current-settings", _qmicli("--wds-get-current-settings")),
+        Client("wds-stop-network", _qmicli(f"--wds-stop-network={services.CALL_HANDLE}")),
+        Client("sample-load", ["modprobe", "qmi_sample_client"]),
+        Client("sample-ping-local", _sample("1:*/ping", noise, 1)),
+        Client("sample-data-local", _sample("1:*/data", noise, 3000)),
+        Client("sample-ping-modem", _sample("0:30/ping", noise, 1)),
+        Client("sample-data-modem", _sample("0:31/data", noise, 8192)),
+        Client("sample-unload", ["modprobe", "-r", "qmi_sample_client"]),
+        Client("echo-local", [*echo, str(out / "echo-local.jsonl"), "1", "100", "2100", "21000", "60000"]),
+        Client("echo-modem", [*echo, str(out / "echo-modem.jsonl"), "0", "0", "1", "2", "3", "2100", "21000", "60000"]),
+    ]
+
+
+class Journal:
+    """One JSON line a process."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", encoding="utf-8", buffering=1)
+
+    def add(self, name: str, argv: Sequence[str], pid: int, start: int, exit: int, stdout: str, stderr: str) -> None:
+        """Write a process that ended now."""
+        line = {"name": name, "argv": list(argv), "pid": pid, "start": start, "end": time.monotonic_ns(), "exit": exit,
+                "stdout": stdout, "stderr": stderr}  # fmt: skip
+        self._file.write(json.dumps(line) + "\n")
+
+
+def run_client(client: Client, journal: Journal) -> bool:
+    """Run it to its end; False when it exits otherwise than it should."""
+    start = time.monotonic_ns()
+    process = subprocess.Popen(client.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        stdout, stderr = process.communicate(timeout=CLIENT_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        stdout, stderr = process.communicate()
+    texts = (stdout.decode(errors="replace"), stderr.decode(errors="replace"))
+    journal.add(client.name, client.argv, process.pid, start, process.returncode, *texts)
+    return process.returncode == client.exit
+
+
+@contextlib.contextmanager
+def server(name: str, argv: Sequence[str], out: Path, journal: Journal) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs while clients do: it says "ready" when it is, and leaves when its standard input ends."""
+    start = time.monotonic_ns()
+    errors = out / f"{name}.stderr"
+    with errors.open("wb") as file:
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file)
+    assert process.stdin and process.stdout
+    stdout = b""
+    try:
+        expect(process.stdout, b"ready", name)
+        yield process
+        process.stdin.close()
+        stdout = process.stdout.read()
+        process.wait(START_TIMEOUT)
+    finally:
+        process.kill()
+        journal.add(name, argv, process.pid, start, process.wait(), stdout.decode(), errors.read_text(errors="replace"))
+
+
+@contextlib.contextmanager
+def capture(argv: Sequence[str], ready: str, out: Path, journal: Journal) -> Iterator[None]:
+    """A capture that runs around it all, ended as with Ctrl-C."""
+    start = time.monotonic_ns()
+    stdout, stderr = out / "capture.stdout", out / "capture.stderr"
+    with stdout.open("wb") as output, stderr.open("wb") as errors:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
+    try:
+        deadline = time.monotonic() + START_TIMEOUT
+        while ready not in stderr.read_text(errors="replace"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"the capture is not ready: {stderr.read_text(errors='replace')}")
+            time.sleep(0.1)
+        yield
+        time.sleep(1.0)  # what the last client sent is still on its way
+        process.send_signal(signal.SIGINT)
+        process.wait(START_TIMEOUT)
+    finally:
+        process.kill()
+        texts = (stdout.read_text(errors="replace"), stderr.read_text(errors="replace"))
+        journal.add("capture", argv, process.pid, start, process.wait(), *texts)
+
+
+def expect(stream: IO[bytes], word: bytes, name: str) -> None:
+    """Read one line that must be `word`."""
+    if (line := stream.readline().strip()) != word:
+        raise SystemExit(f"{name} said {line!r} instead of {word!r}")
+
+
+def main() -> int:
+    """0 when every client did what it should."""
+    parser = argparse.ArgumentParser(description="the lab's scenario; runs in the guest")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--capture", type=shlex.split, default=[], metavar="COMMAND")
+    parser.add_argument("--ready", default="", metavar="TEXT")
+    arguments = parser.parse_args()
+    out: Path = arguments.out
+    (out / "noise").write_bytes(os.urandom(8192))
+    servers = Journal(out / "servers.jsonl")
+    journal = Journal(out / "clients.jsonl")
+    python = sys.executable
+    with contextlib.ExitStack() as stack:
+        if arguments.capture:
+            stack.enter_context(capture(arguments.capture, arguments.ready, out, servers))
+        modem, _, _ = [
+            stack.enter_context(server(name, [python, str(LAB / f"{name}.py"), str(out / f"{name}.jsonl")], out, servers))
+            for name in ("modem", "sample_server", "watch_client")
+        ]
+        failed = [client.name for client in clients(out) if not run_client(client, journal)]
+        assert modem.stdin and modem.stdout
+        for oddity in ODDITIES:
+            modem.stdin.write(oddity.encode() + b"\n")
+            modem.stdin.flush()
+            expect(modem.stdout, b"done", "modem")
+    for name in failed:
+        print(f"failed: {name}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
