@@ -16,6 +16,9 @@ from qmisniff.errors import CaptureFileError
 # Wireshark refuses larger blocks too: a length beyond this is damage, and following it would cost memory.
 MAX_BLOCK = 16 * 1024 * 1024
 
+# The year 2262: later times exist only in damaged files, and a signed 64-bit column could not hold them.
+MAX_TS_NS = 2**63 - 1
+
 _NS = 1_000_000_000
 _MAGIC = 0x1A2B3C4D
 _PCAP_MAGIC = {  # first four bytes -> byte order, ticks a second
@@ -267,13 +270,13 @@ def _interface(link_type: int, snap_length: int, options: Options, order: str) -
 
 
 def _ts_ns(ts: int, interface: Interface) -> int:
-    if interface.ticks == _NS and not interface.offset_s:
-        return ts
-    return ts * _NS // interface.ticks + interface.offset_s * _NS
+    if interface.ticks != _NS or interface.offset_s:
+        ts = ts * _NS // interface.ticks + interface.offset_s * _NS
+    return min(max(ts, 0), MAX_TS_NS)
 
 
 def _number(raw: bytes | None, order: str) -> int:
-    return int.from_bytes(raw, "little" if order == "<" else "big") if raw else 0
+    return int.from_bytes(raw[:8], "little" if order == "<" else "big") if raw else 0
 
 
 def _options(body: bytes, at: int, order: str) -> Options:

@@ -8,19 +8,15 @@ message id.
 
 from __future__ import annotations
 
-import struct
 from array import array
 from typing import NamedTuple
 
 from qmisniff.frame import Frame, Link
-from qmisniff.protocol import qrtr
+from qmisniff.protocol import qmi, qmux, qrtr
 from qmisniff.protocol.context import Context
 
 Address = tuple[int, int]  # node, port
 
-_QMI = struct.Struct("<BHHH")  # flags, transaction, message, length
-_CTL = struct.Struct("<BBHH")
-_REQUEST, _RESPONSE = 0, 2
 _NONE = -1
 
 
@@ -32,10 +28,9 @@ class Server(NamedTuple):
 
 
 class _Message(NamedTuple):
-    """What pairing needs of a QMI message: `key` is the same in a request and its response."""
+    """What pairing needs of a QMI message: its type, and a key that a request and its response share."""
 
-    is_request: bool
-    is_response: bool
+    type: int
     key: tuple[object, ...]
 
 
@@ -65,7 +60,7 @@ class Tracker:
         server: Server | None = None
         message: _Message | None = None
         if frame.link is Link.QRTR:
-            header = qrtr.parse(frame.data)
+            header = qrtr.parse_header(frame.data)
             if header is not None:
                 if header.type == qrtr.DATA:
                     server, message = self._data(frame.data, header)
@@ -76,9 +71,9 @@ class Tracker:
         partner = _NONE
         is_response = False
         if message is not None:
-            if message.is_request:
+            if message.type == qmi.REQUEST:
                 self._open[message.key] = row
-            elif message.is_response:
+            elif message.type == qmi.RESPONSE:
                 is_response = True
                 partner = self._open.pop(message.key, _NONE)
                 if partner != _NONE:
@@ -87,8 +82,7 @@ class Tracker:
         self._instance.append(server.instance if server else _NONE)
         self._partner.append(partner)
         self._is_response.append(is_response)
-        # pcapng allows times a signed word cannot hold; what pairs such frames is of no use anyway.
-        self._ts_ns.append(min(frame.ts_ns, 2**63 - 1))
+        self._ts_ns.append(frame.ts_ns)
 
     def context(self, row: int) -> Context:
         """What is known about the frame of this row by now."""
@@ -106,51 +100,44 @@ class Tracker:
 
     def _data(self, data: bytes, header: qrtr.Header) -> tuple[Server | None, _Message | None]:
         source, target = (header.src_node, header.src_port), (header.dst_node, header.dst_port)
-        payload = data[header.offset : header.offset + header.size]
-        flags = payload[0] & ~1 if payload else _REQUEST
+        payload = data[header.payload : header.payload + header.size]
+        message = qmi.parse_header(payload, 0)
+        request = message is None or message.type == qmi.REQUEST
         # A port can be client and server at once: the message says on which side the service is.
-        first, second = (target, source) if flags == _REQUEST else (source, target)
-        server = self._servers.get(first) or self._servers.get(second)
-        if len(payload) < _QMI.size or flags not in (_REQUEST, _RESPONSE):
+        client, offering = (source, target) if request else (target, source)
+        server = self._servers.get(offering) or self._servers.get(client)
+        if message is None or message.length != header.size - message.tlvs:
             return server, None
-        _, txn, msgid, length = _QMI.unpack_from(payload)
-        if length + _QMI.size != header.size:
-            return server, None
-        client, offering = (source, target) if flags == _REQUEST else (target, source)
-        return server, _Message(flags == _REQUEST, flags == _RESPONSE, (client, offering, txn, msgid))
+        return server, _Message(message.type, (client, offering, message.txn, message.msgid))
 
     def _control(self, data: bytes, header: qrtr.Header) -> None:
-        control = qrtr.parse_control(data, header)
+        control = qrtr.parse_control(data, header.payload)
         if control is None:
             return
-        if control.cmd == qrtr.NEW_SERVER:
+        node, port = qrtr.control_address(control)
+        from_name_server = header.src_port in qrtr.CONTROL_PORTS
+        if control.cmd in (qrtr.NEW_SERVER, qrtr.DEL_SERVER):
             # A server announcing itself to its own name server is known by the port it sends from.
-            own = header.src_port != qrtr.PORT_CTRL
-            address = (header.src_node, header.src_port) if own else (control.node, control.port)
-            if control.service:  # service 0 marks the end of a list
-                self._servers[address] = Server(control.service, control.instance)
-        elif control.cmd == qrtr.DEL_SERVER:
-            own = header.src_port != qrtr.PORT_CTRL
-            address = (header.src_node, header.src_port) if own else (control.node, control.port)
-            known = self._servers.get(address)
-            if known is not None and known.service == control.service:
+            address = (node, port) if from_name_server else (header.src_node, header.src_port)
+            if control.cmd == qrtr.NEW_SERVER:
+                if control.service:  # service 0 marks the end of a list
+                    self._servers[address] = Server(control.service, control.instance)
+            elif address in self._servers and self._servers[address].service == control.service:
                 del self._servers[address]
         elif control.cmd == qrtr.DEL_CLIENT:
-            self._servers.pop((control.client_node, control.client_port), None)
+            self._servers.pop((node, port), None)
         elif control.cmd == qrtr.BYE:
-            # The kernel's own BYE for a lost endpoint carries no node: its sender is the lost node.
-            lost = header.src_node if header.src_port == qrtr.PORT_CTRL else control.client_node
+            # The kernel's own BYE for a lost endpoint names no node: its sender is the lost node.
+            lost = header.src_node if from_name_server else node
             for address in [address for address in self._servers if address[0] == lost]:
                 del self._servers[address]
 
 
 def _qmux(data: bytes) -> _Message | None:
-    """The message of a QMUX frame: marker, length u16, flags, service, client, then CTL or service form."""
-    if len(data) < 6 or data[0] != 1:
+    """The message of a QMUX frame; None where the frame is of another make or cut short."""
+    head = qmux.HEADER
+    if len(data) < head.size or data[0] != qmux.MARKER:
         return None
-    service, client = data[4], data[5]
-    layout, request, response = (_CTL, 0, 1) if service == 0 else (_QMI, _REQUEST, _RESPONSE)
-    if len(data) < 6 + layout.size:
-        return None
-    flags, txn, msgid, _ = layout.unpack_from(data, 6)
-    return _Message(flags == request, flags == response, (service, client, txn, msgid))
+    _, _, _, service, client = head.struct.unpack_from(data)
+    message = qmi.parse_header(data, head.size, service == qmi.CTL)
+    return message and _Message(message.type, (service, client, message.txn, message.msgid))

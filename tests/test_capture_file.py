@@ -46,7 +46,7 @@ def frames(draw: st.DrawFn) -> Frame:
     data = draw(st.binary(max_size=90))
     more = draw(st.sampled_from([0, 0, 5]))
     return Frame(
-        ts_ns=draw(st.integers(0, 2**63)),
+        ts_ns=draw(st.integers(0, pcapng.MAX_TS_NS)),
         data=data,
         orig_len=len(data) + more,
         link=draw(st.sampled_from(Link)),
@@ -184,6 +184,21 @@ def test_lying_blocks_are_told_with_their_offset(block: bytes, said: str) -> Non
     assert len(got) == 1
     assert said in damage
     assert str(len(good)) in damage
+
+
+def test_absurd_times_and_counts_are_bounded() -> None:
+    options = {pcapng.IF_TSRESOL: b"\x00", pcapng.IF_TSOFFSET: struct.pack("<q", -(2**62))}
+    data = (
+        pcapng.pack_section({})
+        + pcapng.pack_block(pcapng.INTERFACE, USER0, 0, 0, options=options)
+        + pcapng.pack_block(pcapng.PACKET, 0, 0, 7, 0, 0, options={pcapng.EPB_DROPCOUNT: b"\xff" * 99})
+        + pcapng.pack_block(pcapng.INTERFACE, USER0, 0, 0)
+        + pcapng.pack_block(pcapng.PACKET, 1, 2**32 - 1, 2**32 - 1, 0, 0)
+    )
+    got, _ = read(data)
+    assert [frame.ts_ns for frame in got] == [0, pcapng.MAX_TS_NS]
+    assert got[0].lost == 2**64 - 1
+    assert read(saved(got)) == (got, "")
 
 
 def test_a_pipe_yields_a_frame_as_soon_as_it_is_written() -> None:
