@@ -73,7 +73,7 @@ class Writer:
 
     def close(self, dropped: int | None = None) -> None:
         """End the file with the number of packets lost: `dropped`, or the sum of what the frames said."""
-        lost = self.lost if dropped is None else dropped
+        lost = min(self.lost if dropped is None else dropped, 2**63)
         end = split_ts(time.time_ns())
         for number in self._interfaces.values():
             self._stream.write(
