@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every notation in which people paste bytes."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qmisniff.errors import UsageError
+from qmisniff.frame import Link
+from qmisniff.hextext import guess_link, parse_hex
+from tests import factories as make
+
+BYTES = bytes.fromhex("010c00000201001122aF")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "010c00000201001122af",
+        "01 0C 00 00 02 01 00 11 22 AF",
+        "01:0c:00:00:02:01:00:11:22:af",
+        "01-0c-00-00-02-01-00-11-22-af",
+        "0x01, 0x0c, 0x0, 0x00, 0x2, 0x01, 0x00, 0x11, 0x22, 0xaf",
+        "{ 0x01,0x0c,0x00,0x00,0x02,\n  0x01,0x00,0x11,0x22,0xaf };",
+        r'"\x01\x0c\x00\x00\x02\x01\x00\x11\x22\xaf"',
+        "010c 0000 0201 0011 22af\n",
+        '0000  01 0c 00 00 02 01 00 11  ........\n0008  22 af                    .".\n',
+        "00000000: 010c 0000 0201 0011  ........\n00000008: 22af  ..\n",
+    ],
+)
+def test_notations(text: str) -> None:
+    assert parse_hex(text) == BYTES
+
+
+@pytest.mark.parametrize("text", ["01 0g", "1 2 3", "0x123", "hello", "01 0c 0"])
+def test_what_is_not_hexadecimal_is_refused_with_its_place(text: str) -> None:
+    with pytest.raises(UsageError, match=r"at character \d+"):
+        parse_hex(text)
+
+
+@given(st.binary(max_size=60), st.sampled_from(["", " ", ":", ", ", "\n"]))
+def test_round_trip(data: bytes, between: str) -> None:
+    assert parse_hex(between.join(f"{byte:02x}" for byte in data)) == data
+
+
+@given(st.text("0123456789abcdefxX\\ :,{}|\n", max_size=80))
+def test_any_text_is_bytes_or_refused(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        parse_hex(text)
+
+
+def test_links() -> None:
+    message = make.qmi(0, 1, 0x20)
+    qmux = b"\x01" + (len(message) + 5).to_bytes(2, "little") + b"\x00\x02\x01" + message
+    mbim = bytes.fromhex("03000000 30000000 01000000") + bytes(36)
+    assert guess_link(make.qrtr(message)) is Link.QRTR
+    assert guess_link(b"\x03\x01" + bytes(30)) is Link.QRTR
+    assert guess_link(qmux) is Link.QMUX
+    assert guess_link(mbim) is Link.MBIM
+    assert guess_link(message) is None
+    assert guess_link(b"") is None
