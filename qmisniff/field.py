@@ -39,8 +39,9 @@ class FieldSpec:
     """What a field is, made once per definition and shared by every tree that contains it.
 
     `name` is the dotted filter name ("" where the field cannot be filtered for); `label` what a tree shows.
-    `scale` multiplies the raw number for display (0.1 dB steps: value 123 shows as 12.3 dB); filters and JSON see the
-    value in display units too. `labels` names enum values; with `flags` set it names bits (mask -> label) instead.
+    A `Field`'s value is in display units already (0.1 dB steps: raw 123 is the value 12.3); `scale` says what the raw
+    number was multiplied with. `labels` names enum values; with `flags` set it names bits (mask -> label) instead.
+    `since` names the epoch that a number of seconds or milliseconds (its unit) counts from: unix or gps.
     """
 
     name: str
@@ -52,6 +53,7 @@ class FieldSpec:
     flags: bool = False
     unit: str = ""
     scale: float = 1
+    since: str = ""
     personal: bool = False
 
 

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Definitions already read, as JSON in the user's cache directory: reading YAML is slow, and is done once per change.
+
+JSON, because a cache file must not be able to run code or crash the interpreter. A file that is damaged, from another
+version or about another text is as good as none; a directory that cannot be written is no problem.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from qmisniff.definitions.model import Header, to_plain
+from qmisniff.errors import DefinitionError
+from qmisniff.paths import cache_dir
+
+_FORMAT = 1
+
+
+def compiled(path: Path) -> tuple[Header, dict[str, Any]]:
+    """Header and plain body (`enums`, `messages`) of a definition file. Raises DefinitionError."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise DefinitionError(f"{path}: {error.strerror}") from error
+    stamp = [_FORMAT, str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+    file = cache_dir() / "definitions" / f"{path.stem}-{hashlib.blake2b(stamp[1].encode(), digest_size=6).hexdigest()}"
+    found = _read(file, stamp)
+    if found is None:
+        from qmisniff.definitions.load import load  # YAML is imported only where nothing is cached
+
+        definition = load(path)
+        body = {
+            "enums": [[enum.name, [list(pair) for pair in enum.values]] for enum in definition.enums],
+            "messages": [[each.id, each.name, each.title, to_plain(each)] for each in definition.messages],
+        }
+        found = [list(definition.header), body]
+        _write(file, stamp, found)
+    header, body = found
+    return Header(*header), body
+
+
+def _read(file: Path, stamp: list[Any]) -> list[Any] | None:
+    try:
+        digest, _, text = file.read_bytes().partition(b"\n")
+        if hashlib.blake2b(text, digest_size=16).hexdigest().encode() != digest:
+            return None
+        content = json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content["found"] if content["stamp"] == stamp else None
+
+
+def _write(file: Path, stamp: list[Any], found: list[Any]) -> None:
+    text = json.dumps({"stamp": stamp, "found": found}, separators=(",", ":")).encode()
+    data = hashlib.blake2b(text, digest_size=16).hexdigest().encode() + b"\n" + text
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=file.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                out.write(data)
+            Path(temporary).replace(file)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A frame as a row of a packet list."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from qmisniff.definitions import Registry
+from qmisniff.dissect.message import TlvDecoder, TlvRange
+from qmisniff.dissect.sinks import ValuesSink
+from qmisniff.dissect.text import plain
+from qmisniff.field import FieldSpec, Severity
+from qmisniff.frame import Direction, Frame
+from qmisniff.protocol import qmi, qrtr
+from qmisniff.protocol.context import Context
+from qmisniff.protocol.errors import ERRORS
+
+_SHOWN_TLVS = 8
+
+
+class Summary(NamedTuple):
+    """Texts without control characters; `severity` is the worst of the frame's problems."""
+
+    source: str
+    destination: str
+    protocol: str
+    info: str
+    severity: Severity | None
+
+
+class SummarySink(ValuesSink):
+    """Besides the values, what a row shows: the layers met, the names of the TLVs, the worst problem."""
+
+    def __init__(self, budget: int) -> None:
+        super().__init__(budget)
+        self.layers: list[str] = []
+        self.names: list[str] = []
+        self.worst: tuple[Severity, str] | None = None
+
+    def layer(self, spec: FieldSpec, text: str | None, offset: int, size: int) -> None:
+        self.layers.append(spec.name)
+
+    def tlv(self, found: TlvRange, decoder: TlvDecoder | None, data: bytes) -> None:
+        self.names.append(decoder.tlv.name if decoder else f"0x{found.type:02x}")
+        super().tlv(found, decoder, data)
+
+    def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
+        if self.worst is None or severity > self.worst[0]:
+            self.worst = severity, text
+
+    def row(self, frame: Frame, context: Context, registry: Registry) -> Summary:
+        """The row, once the whole frame has been walked."""
+        source, destination = self._addresses(frame)
+        if "qmi" in self.layers:
+            protocol, info = self._qmi(registry)
+        elif "qrtr" in self.layers:
+            protocol, info = "QRTR", self._qrtr(registry)
+        else:
+            protocol, info = frame.link.name, f"{len(frame.data)} bytes"
+        severity = self.worst[0] if self.worst else None
+        if self.worst and self.worst[0] is Severity.ERROR:
+            info = f"{info} [{self.worst[1]}]"
+        return Summary(source, destination, plain(protocol), plain(info), severity)
+
+    def _addresses(self, frame: Frame) -> tuple[str, str]:
+        into = self.into
+        if "qrtr.dst_port" in into:
+            return (
+                address(into["qrtr.src_node"], into["qrtr.src_port"]),
+                address(into["qrtr.dst_node"], into["qrtr.dst_port"]),
+            )
+        host, modem = "host", "modem"
+        if into.get("qmux.flags", 0x80 if frame.direction is Direction.INBOUND else 0) == 0x80:
+            return modem, host
+        return host, modem
+
+    def _qrtr(self, registry: Registry) -> str:
+        into = self.into
+        kind = into.get("qrtr.type")
+        command = into.get("qrtr.ctrl.cmd", kind)
+        if command is None:
+            return "not a QRTR packet"
+        name = qrtr.TYPES.get(command, f"type {command}")
+        if "qrtr.ctrl.port" not in into and "qrtr.ctrl.node" not in into:
+            return f"{name}, {into['qrtr.size']} bytes" if command == qrtr.DATA and "qrtr.size" in into else name
+        where = address(into.get("qrtr.ctrl.node", 0), into["qrtr.ctrl.port"]) if "qrtr.ctrl.port" in into else str(
+            into["qrtr.ctrl.node"])
+        if "qrtr.ctrl.service" not in into:
+            return f"{name} {where}"
+        service = into["qrtr.ctrl.service"]
+        version, instance = into.get("qrtr.ctrl.version", 0), into.get("qrtr.ctrl.instance", 0)
+        if command in (qrtr.NEW_LOOKUP, qrtr.DEL_LOOKUP):
+            what = registry.service_name(service) if service else "all services"
+            return f"{name} {what}" + (f" v{version} i{instance}" if version or instance else "")
+        if not service and not into.get("qrtr.ctrl.port"):
+            return f"{name} end of list"
+        return f"{name} {registry.service_name(service)} v{version} i{instance} @ {where}"
+
+    def _qmi(self, registry: Registry) -> tuple[str, str]:
+        into = self.into
+        service = into.get("qmi.service")
+        protocol = "QMI" if service is None else f"QMI_{registry.service_name(service)}"
+        if "qmi.length" not in into:
+            return protocol, "cut short"
+        kind = qmi.TYPES.get(into.get("qmi.type", 3), "Unknown type")
+        title = into.get("qmi.msgid.label") or f"0x{into['qmi.msgid']:04x}"
+        info = f"{kind}: {title}, txn {into['qmi.txn']}"
+        if into.get("qmi.result"):
+            error = into.get("qmi.error", 0)
+            error = error[0] if isinstance(error, list) else error
+            info += f", error {error} {ERRORS.get(error, 'UNKNOWN')}"
+        if self.names:
+            more = " ..." if len(self.names) > _SHOWN_TLVS else ""
+            info += f" ({', '.join(self.names[:_SHOWN_TLVS])}{more})"
+        return protocol, info
+
+
+def address(node: int, port: int) -> str:
+    """`node:port` as qmisniff writes it everywhere: the port hexadecimal unless it is a small number."""
+    if port in qrtr.CONTROL_PORTS:
+        shown = "CTRL"
+    else:
+        shown = f"0x{port:x}" if port >= 0x4000 else str(port)
+    return f"{'BCAST' if node == qrtr.NODE_BROADCAST else node}:{shown}"

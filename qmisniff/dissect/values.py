@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bytes of a value -> the value, for types that are not plain numbers. None of these functions raises on any bytes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+
+_GSM7 = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM7_EXTENSION = {10: "\f", 20: "^", 40: "{", 41: "}", 47: "\\", 60: "[", 61: "~", 62: "]", 64: "|", 101: "€"}
+_DIGITS = "0123456789*#abc"
+
+
+def text(raw: bytes) -> str:
+    """UTF-8 up to the first NUL; bytes that are not UTF-8 become \\xNN."""
+    return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+
+
+def utf16(raw: bytes) -> str:
+    """UTF-16 little-endian without trailing NULs; lone surrogates and an odd byte become escapes or U+FFFD."""
+    return raw.decode("utf-16-le", "replace").rstrip("\0")
+
+
+def gsm7(raw: bytes) -> str:
+    """The GSM default alphabet, 7 bits a character, packed (3GPP TS 23.038)."""
+    packed = int.from_bytes(raw, "little")
+    letters: list[str] = []
+    escaped = False
+    for at in range(0, len(raw) * 8 - 6, 7):
+        code = packed >> at & 0x7F
+        if escaped:
+            letters.append(_GSM7_EXTENSION.get(code, _GSM7[code]))
+            escaped = False
+        elif code == 0x1B:
+            escaped = True
+        else:
+            letters.append(_GSM7[code])
+    return "".join(letters)
+
+
+def bcd(raw: bytes) -> str:
+    """Decimal digits, two a byte, the low half first; a half of 15 is filler."""
+    halves = [half for byte in raw for half in (byte & 15, byte >> 4)]
+    return "".join(_DIGITS[half] for half in halves if half < 15)
+
+
+def plmn(raw: bytes) -> str:
+    """MCC and MNC digits (3GPP TS 24.008 10.5.1.3)."""
+    a, b, c = raw
+    halves = (a & 15, a >> 4, b & 15, c & 15, c >> 4, b >> 4)
+    return "".join("0123456789abcde"[half] for half in halves if half < 15)
+
+
+def ipv4(raw: bytes) -> str:
+    """Dotted text of four bytes in network order."""
+    return "%d.%d.%d.%d" % tuple(raw)  # noqa: UP031 - the fastest way
+
+
+def ipv4_le(raw: bytes) -> str:
+    """Dotted text of an address that QMI carries as a little-endian number."""
+    return "%d.%d.%d.%d" % (raw[3], raw[2], raw[1], raw[0])  # noqa: UP031
+
+
+def ipv6(raw: bytes) -> str:
+    """Text of sixteen bytes in network order."""
+    return socket.inet_ntop(socket.AF_INET6, raw)
+
+
+def ipv6_le(raw: bytes) -> str:
+    """Text of an address whose bytes are all in reverse order."""
+    return socket.inet_ntop(socket.AF_INET6, raw[::-1])
+
+
+def mac(raw: bytes) -> str:
+    """Colon text of six bytes."""
+    return raw.hex(":")
+
+
+def flag_names(value: int, labels: Mapping[int, str]) -> str:
+    """Names of the masks that are set, joined by `|`; bits without a name follow as one hexadecimal number."""
+    names: list[str] = []
+    rest = value
+    for mask, label in labels.items():
+        if mask and value & mask == mask:
+            names.append(label)
+            rest &= ~mask
+    if rest:
+        names.append(f"{rest & 0xFFFFFFFFFFFFFFFF:#x}")
+    return "|".join(names) or labels.get(0, "none")
