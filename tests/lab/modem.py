@@ -181,6 +181,12 @@ def _port_of(service: int) -> Address:
     return Address(NODE, next(port for number, _, port in SERVERS if number == service))
 
 
+def drain(tun: int, modem: Modem, quiet: float = 0.5) -> None:
+    """Receive until nothing came for `quiet` seconds."""
+    while select.select([tun], [], [], quiet)[0]:
+        modem.receive(os.read(tun, MAX_PACKET))
+
+
 def main() -> int:
     """Run until standard input ends, then say BYE."""
     tun = os.open("/dev/qrtr-tun", os.O_RDWR)
@@ -202,7 +208,10 @@ def main() -> int:
                 modem.oddities[line.decode()]()
                 print("done", flush=True)
             if not read:
+                # Read what is still on its way first: a log that is the truth must be whole.
+                drain(tun, modem)
                 modem.bye()
+                drain(tun, modem)
                 return 0
 
 

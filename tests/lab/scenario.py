@@ -4,8 +4,9 @@
 `python scenario.py OUT [--capture COMMAND --ready TEXT]`, in the guest (guest.py). A capture is started before anything
 else, waited for until it prints TEXT on its standard error, and ended with SIGINT. What is left in OUT:
 
-    modem.jsonl    every QRTR packet on the wire, as the modem saw it
-    sample_server.jsonl, watch_client.jsonl, echo-*.jsonl    every datagram of the local programs
+    modem.jsonl    every QRTR packet on the wire, header included, as the modem saw it
+    sample_server.jsonl, watch_client.jsonl, echo-local.jsonl, echo-modem.jsonl, tftp.jsonl
+                   every datagram of the local programs, as the program saw it
     clients.jsonl  every client: name, argv, pid, start and end (ns of CLOCK_MONOTONIC), exit, stdout, stderr
     servers.jsonl  likewise what ran all the time: modem, local servers, capture
 """
@@ -29,6 +30,7 @@ from tests.lab import services
 
 LAB = Path(__file__).resolve().parent
 SAMPLE = "/sys/kernel/debug/qmi_sample"
+PROGRAMS = ("modem", "sample_server", "watch_client")  # in the order they start
 START_TIMEOUT = 30.0
 CLIENT_TIMEOUT = 40.0
 ODDITIES = (
@@ -60,6 +62,7 @@ def clients(out: Path) -> list[Client]:
     python = sys.executable
     echo = [python, str(LAB / "echo_client.py")]
     return [
+        Client("tftp", [python, str(LAB / "tftp_client.py"), str(out / "tftp.jsonl"), "3000"]),
         Client("lookup", ["qrtr-lookup"]),
         Client("lookup-dms", ["qrtr-lookup", "2"]),
         Client("dms-get-ids", _qmicli("--dms-get-ids")),
@@ -142,6 +145,20 @@ def server(name: str, argv: Sequence[str], out: Path, journal: Journal) -> Itera
 
 
 @contextlib.contextmanager
+def daemon(name: str, argv: Sequence[str], out: Path, journal: Journal) -> Iterator[None]:
+    """A daemon of a real phone; it does not say when it is ready: its clients look it up and wait."""
+    start = time.monotonic_ns()
+    said = out / f"{name}.stderr"
+    with said.open("wb") as file:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+    try:
+        yield
+    finally:
+        process.terminate()
+        journal.add(name, argv, process.pid, start, process.wait(START_TIMEOUT), "", said.read_text(errors="replace"))
+
+
+@contextlib.contextmanager
 def capture(argv: Sequence[str], ready: str, out: Path, journal: Journal) -> Iterator[None]:
     """A capture that runs around it all, ended as with Ctrl-C."""
     start = time.monotonic_ns()
@@ -185,10 +202,9 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         if arguments.capture:
             stack.enter_context(capture(arguments.capture, arguments.ready, out, servers))
-        modem, _, _ = [
-            stack.enter_context(server(name, [python, str(LAB / f"{name}.py"), str(out / f"{name}.jsonl")], out, servers))
-            for name in ("modem", "sample_server", "watch_client")
-        ]
+        programs = {name: [python, str(LAB / f"{name}.py"), str(out / f"{name}.jsonl")] for name in PROGRAMS}
+        modem, *_ = [stack.enter_context(server(name, argv, out, servers)) for name, argv in programs.items()]
+        stack.enter_context(daemon("tqftpserv", ["tqftpserv"], out, servers))
         failed = [client.name for client in clients(out) if not run_client(client, journal)]
         assert modem.stdin and modem.stdout
         for oddity in ODDITIES:

@@ -68,13 +68,14 @@ class LoggedSocket:
 
 
 def look_up(log: wire.PacketLog, service: int, node: int, timeout: float = 10.0) -> Address:
-    """The first server of a service on a node; NoAnswer when there is none."""
+    """The first server of a service on a node, waited for; NoAnswer when none comes up in `timeout` seconds."""
     lookup = LoggedSocket(log)
     lookup.control(wire.NEW_LOOKUP, service, 0)
     while True:
-        payload, _ = lookup.receive(timeout)
+        try:
+            payload, _ = lookup.receive(timeout)
+        except NoAnswer:
+            raise NoAnswer(f"no server of service {service} on node {node} in {timeout} s") from None
         command, found, _, at_node, port = wire.CONTROL.unpack(payload)
-        if command == wire.NEW_SERVER and found == 0:
-            raise NoAnswer(f"no server of service {service} on node {node}")
-        if command == wire.NEW_SERVER and at_node == node:
+        if (command, found, at_node) == (wire.NEW_SERVER, service, node):
             return Address(at_node, port)

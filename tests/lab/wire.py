@@ -11,7 +11,7 @@ import json
 import struct
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DATA, HELLO, BYE, NEW_SERVER, DEL_SERVER, DEL_CLIENT, RESUME_TX, EXIT, PING, NEW_LOOKUP, DEL_LOOKUP = range(1, 12)
 PORT_CTRL = 0xFFFFFFFE
@@ -123,6 +123,24 @@ class PacketLog:
         """Write one line at once, so that nothing is lost when the program is killed."""
         line = {"t": time.monotonic_ns(), "dir": direction, "hex": data.hex(), **more}
         self._file.write(json.dumps(line) + "\n")
+
+
+class LogLine(NamedTuple):
+    """One line of a PacketLog; what else the program knew is in `more`."""
+
+    t: int
+    direction: str
+    data: bytes
+    more: dict[str, Any]
+
+
+def read_log(path: Path) -> list[LogLine]:
+    """The lines of a PacketLog, in the order they were written."""
+    lines = []
+    for text in path.read_text(encoding="ascii").splitlines():
+        line = json.loads(text)
+        lines.append(LogLine(line.pop("t"), line.pop("dir"), bytes.fromhex(line.pop("hex")), line))
+    return lines
 
 
 def _padded(payload: bytes) -> bytes:

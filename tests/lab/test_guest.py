@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab import guest
+
+QUOTED = """it's "quoted" $HOME"""
+
+
+def test_missing_kernel_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(guest.LabNotReady, match="tests/setup-debian"):
+        guest.run_command(["true"], tmp_path / "out", timeout=60.0)
+
+
+def test_missing_tool_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(guest, "_environment", lambda: {"PATH": str(tmp_path)})
+    with pytest.raises(guest.LabNotReady, match="vng is not installed"):
+        guest.run_command(["true"], tmp_path / "out", timeout=60.0)
+
+
+@pytest.mark.lab
+def test_program_runs_as_root_and_its_failure_is_told(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, pathlib, signal, sys\n"
+        "print(os.getuid(), os.access('/dev/qrtr-tun', os.W_OK), signal.getsignal(signal.SIGINT).__name__)\n"
+        "pathlib.Path(sys.argv[1], 'mine').write_text(sys.argv[2])\n"
+        "sys.exit('told so')\n"
+    )
+    result = guest.run_in_guest(program, tmp_path / "out", QUOTED, timeout=60.0)
+    assert result.stdout == "0 True default_int_handler\n"
+    assert (tmp_path / "out" / "mine").read_text() == QUOTED
+    assert result.exit_code == 1
+    with pytest.raises(guest.GuestFailed, match=r"exit code 1 (?s:.)*told so(?s:.)*Power down"):
+        result.check()
+
+
+@pytest.mark.lab
+def test_hanging_guest_is_killed(tmp_path: Path) -> None:
+    started = time.monotonic()
+    result = guest.run_command([sys.executable, "-c", "import time; time.sleep(600)"], tmp_path, timeout=3.0)
+    assert result.exit_code is None
+    assert time.monotonic() - started < 30.0
+    with pytest.raises(guest.GuestFailed, match="did not end"):
+        result.check()
+    assert not _processes_naming(str(tmp_path))
+
+
+def _processes_naming(text: str) -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:  # ended meanwhile
+            continue
+        if text in command and int(process.name) != os.getpid():
+            found.append(int(process.name))
+    return found
