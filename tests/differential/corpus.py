@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Messages made at random out of the definitions, with what must come out of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from qmisniff.definitions import Registry
+from qmisniff.definitions.model import KINDS, Message, Tlv
+from qmisniff.definitions.registry import Service
+from qmisniff.frame import Frame, Link
+from qmisniff.protocol.context import Context
+from tests import factories
+from tests.encoder import Encoder, Node
+from tests.oracle.libqmi import qmi_message
+
+DISSECTORS = Path(__file__).parents[2] / "dissectors"
+CTL = 0
+RESPONSE = KINDS.index("response")
+
+
+class Case(NamedTuple):
+    """One kind (index into KINDS) of one message."""
+
+    service: Service
+    message: Message
+    kind: int
+
+    def __str__(self) -> str:
+        return f"{self.service.header.name}.{self.message.name} {KINDS[self.kind]}"
+
+
+class Sample(NamedTuple):
+    """A message and what is in it. The result TLV of a response is in `data` only."""
+
+    data: bytes
+    tlvs: list[tuple[Tlv, Node]]
+
+
+@cache
+def registry() -> Registry:
+    """The project's own definitions, whatever the user has beside them."""
+    return Registry([DISSECTORS])
+
+
+def cases(number: int) -> Iterator[Case]:
+    """All messages of one service."""
+    service = registry().service(number)
+    assert service is not None, registry().problems
+    for name in service.message_names():
+        message = service.message_named(name)
+        assert message is not None
+        for kind, tlvs in enumerate(message.tlvs):
+            if tlvs is not None:
+                yield Case(service, message, kind)
+
+
+def sample(case: Case, seed: int | str) -> Sample:
+    """The message with every TLV it can have; the same seed gives the same bytes."""
+    rng = random.Random(f"{case} {seed}")
+    tlvs = Encoder(rng, case.service.enums).message(case.service.prefix, case.message, case.kind)
+    body = [factories.tlv(2, bytes(4))] if case.kind == RESPONSE else []
+    body += [factories.tlv(tlv.id, node.data) for tlv, node in tlvs]
+    return Sample(message(case, b"".join(body)), tlvs)
+
+
+def message(case: Case, tlvs: bytes) -> bytes:
+    """The bytes of a message of this kind."""
+    return qmi_message(case.service.header.id, case.kind, case.message.id, tlvs)
+
+
+def frame(number: int, data: bytes) -> tuple[Frame, Context]:
+    """A message of service `number` as one frame of it alone, without a transport's header."""
+    return factories.frame(data, link=Link.QMI), Context(number=1, service=number)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Valid messages, damaged at random: does the decoder still answer, in time, and only about bytes that are there?
+
+By hand, with any number of messages:  python -m tests.differential.mutations [COUNT [SEED]]
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from qmisniff.dissect import Dissector
+from qmisniff.field import Field
+from qmisniff.protocol.context import Context
+from tests.differential.corpus import Case, cases, frame, registry, sample
+
+SLOW_NS = 5_000_000
+_INTERESTING = (0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF)
+_BASES = 40  # mutations of one message before the next one is taken
+
+
+class Figures(NamedTuple):
+    """What a run found. Times are nanoseconds of processor time for tree and values of one message together."""
+
+    messages: int
+    failures: list[str]  # exceptions, fields outside their message
+    slow: list[str]  # messages over SLOW_NS, each measured again
+    worst_ns: int
+    total_ns: int
+    problems: int  # messages that the decoder found something wrong with
+
+
+def mutate(rng: random.Random, data: bytes) -> bytes:
+    """One to four random edits of a message."""
+    changed = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(changed) + 1)
+        match rng.randrange(8):
+            case 0:
+                changed[at : at + 1] = bytes([rng.randrange(256)])
+            case 1:
+                changed[at : at + 1] = bytes([rng.choice(_INTERESTING)])
+            case 2:
+                changed[at : at + 2] = rng.choice((b"\0\0", b"\1\0", b"\xff\xff", b"\0\x80", rng.randbytes(2)))
+            case 3:
+                del changed[at:]
+            case 4:
+                del changed[at : at + rng.randint(1, 8)]
+            case 5:
+                changed[at:at] = rng.randbytes(rng.randint(1, 16))
+            case 6:
+                other = rng.randrange(len(changed) + 1)
+                changed[at:at] = changed[other : other + rng.randint(1, 64)]
+            case _:
+                changed[at : at + 4] = rng.choice((b"\xff\xff\xff\xff", b"\0\0\0\x80", rng.randbytes(4)))
+    return bytes(changed)
+
+
+def mutated(count: int, seed: int) -> Iterator[tuple[Case, bytes]]:
+    """`count` damaged messages over all services; the same seed gives the same ones."""
+    every = [case for number in sorted(registry().headers) for case in cases(number)]
+    rng = random.Random(seed)
+    left = count
+    while left > 0:
+        case = rng.choice(every)
+        whole = sample(case, rng.getrandbits(32)).data
+        for _ in range(min(left, _BASES)):
+            yield case, mutate(rng, whole)
+        left -= _BASES
+
+
+def outside(root: Field, size: int) -> str:
+    """The first field that is not within the `size` bytes of the message, or not within its parent; "" where none."""
+    stack = [(root, 0, size)]
+    while stack:
+        each, low, high = stack.pop()
+        if not low <= each.offset <= each.offset + each.size <= high:
+            return f"{each.spec.name or each.spec.label} at {each.offset}+{each.size} is not within {low}..{high}"
+        if (problem := each.problem) and not 0 <= problem.offset <= problem.offset + problem.size <= size:
+            return f"problem {problem.text!r} at {problem.offset}+{problem.size} of {size}"
+        inner = (each.offset, each.offset + each.size) if each.size and each is not root else (0, size)
+        stack.extend((child, *inner) for child in each.children)
+    return ""
+
+
+def run(count: int, seed: int) -> Figures:
+    """Decode `count` damaged messages."""
+    dissector = Dissector(registry())
+    failures: list[str] = []
+    slow: list[str] = []
+    worst = total = problems = 0
+    for case, data in mutated(count, seed):
+        given = frame(case.service.header.id, data)
+        try:
+            took, tree = _timed(dissector, *given)
+            if took > SLOW_NS:  # it may have been the garbage collector, or the first use of this message
+                took = min(took, *(_timed(dissector, *given)[0] for _ in range(3)))
+            dissector.summary(*given)
+        except Exception as error:  # whatever it is, it is the finding
+            failures.append(f"{case}: {error!r}: {data.hex()}")
+            continue
+        total += took
+        worst = max(worst, took)
+        if took > SLOW_NS:
+            slow.append(f"{case}: {took / 1e6:.1f} ms: {data.hex()}")
+        if found := outside(tree, len(data)):
+            failures.append(f"{case}: {found}: {data.hex()}")
+        problems += any(each.problem is not None for each in tree.walk())
+    return Figures(count, failures, slow, worst, total, problems)
+
+
+def _timed(dissector: Dissector, *given: *tuple[object, Context]) -> tuple[int, Field]:
+    began = time.process_time_ns()
+    tree = dissector.tree(*given)  # type: ignore[arg-type]
+    dissector.values(*given)  # type: ignore[arg-type]
+    return time.process_time_ns() - began, tree
+
+
+def main(arguments: list[str]) -> int:
+    count = int(arguments[0]) if arguments else 1_000_000
+    seed = int(arguments[1]) if len(arguments) > 1 else 1
+    found = run(count, seed)
+    print(
+        f"{found.messages} messages (seed {seed}): {len(found.failures)} failures, {len(found.slow)} over "
+        f"{SLOW_NS / 1e6:.0f} ms, slowest {found.worst_ns / 1e6:.2f} ms, mean {found.total_ns / count / 1e3:.0f} us; "
+        f"{found.problems} with problems"
+    )
+    for line in (*found.failures[:20], *found.slow[:20]):
+        print(line)
+    return bool(found.failures or found.slow)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
