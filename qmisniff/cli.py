@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     # `qmisniff FILE` is `qmisniff tui FILE`; a file named like a verb needs a path in front.
-    if given[0] not in _VERBS and not (given[0].startswith("-") and given[0] != "-"):
+    if given[0] not in VERBS and not (given[0].startswith("-") and given[0] != "-"):
         given.insert(0, "tui")
     options = parser.parse_args(given)
     try:
@@ -247,4 +247,4 @@ def _definitions_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_VERBS = {verb.__name__ for verb in (tui, capture, read, interfaces)}
+VERBS = {verb.__name__ for verb in (tui, capture, read, interfaces)}

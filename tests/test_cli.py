@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command as its users meet it: run as a process, its streams and exit codes looked at."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qmisniff import cli
+from qmisniff.capture_file import Writer
+from tests import factories as make
+
+IMEI = b"001017000000015"
+
+
+def run(*arguments: str, data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "qmisniff", *arguments]
+    return subprocess.run(command, input=data, capture_output=True, timeout=60)
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """Four packets: DMS announced, its IDs asked for and told, a message of a service nobody announced."""
+    path = tmp_path / "sample.pcapng"
+    with path.open("wb") as stream:
+        writer = Writer(stream)
+        client, dms = (make.HOST, 0x4001), (make.MODEM, 10)
+        answer = make.qmi(2, 1, 0x25, make.tlv(2, bytes(4)), make.tlv(0x11, IMEI))
+        writer.write(
+            [
+                make.frame(make.server(make.NEW_SERVER, 2, 0x101, *dms)),
+                make.frame(make.qrtr(make.qmi(0, 1, 0x25), client, dms), at_ms=1),
+                make.frame(make.qrtr(answer, dms, client), at_ms=2.5),
+                make.frame(make.qrtr(b"\x1b[31mred", client, (make.MODEM, 99)), at_ms=3, comm="\x1b]0;x"),
+            ]
+        )
+        writer.close()
+    return path
+
+
+def test_read_prints_a_line_a_packet(sample: Path) -> None:
+    done = run("read", str(sample))
+    lines = done.stdout.decode().splitlines()
+    assert (done.returncode, done.stderr, len(lines)) == (0, b"", 4)
+    assert re.match(r" +2 +0\.001000 +1:\S+ → 0:\S+ +QMI_DMS .*Get IDs", lines[1])
+
+
+def test_the_tree_has_the_value_and_the_bytes_have_it_too(sample: Path) -> None:
+    shown = run("read", str(sample), "-V", "-x").stdout.decode()
+    assert re.search(r"imei: .*001017000000015", shown, re.IGNORECASE)
+    assert "0020  02 01 00 25 00 19 00 02  04 00 00 00 00 00 11 0f  ...%............\n" in shown
+
+
+def test_json_is_one_array_of_packets_with_byte_ranges(sample: Path) -> None:
+    packets = json.loads(run("read", str(sample), "-T", "json").stdout)
+    assert [packet["number"] for packet in packets] == [1, 2, 3, 4]
+
+    def fields(layers: list[dict[str, object]]) -> list[dict[str, object]]:
+        found = []
+        for layer in layers:
+            found += [layer, *fields(layer.get("children", []))]  # type: ignore[arg-type]
+        return found
+
+    imei = [field for field in fields(packets[2]["layers"]) if str(field["name"]).endswith("get_ids.imei")]
+    assert [field["value"] for field in imei] == [IMEI.decode()]
+    offset, size = imei[0]["offset"], imei[0]["size"]
+    assert isinstance(offset, int) and isinstance(size, int)
+    whole = make.qrtr(make.qmi(2, 1, 0x25, make.tlv(2, bytes(4)), make.tlv(0x11, IMEI)))
+    assert whole[offset : offset + size] == IMEI
+
+
+def test_an_empty_capture_is_an_empty_array(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pcapng"
+    with path.open("wb") as stream:
+        Writer(stream).close()
+    assert json.loads(run("read", str(path), "-T", "json").stdout) == []
+
+
+def test_count_stops_early(sample: Path) -> None:
+    assert len(run("read", str(sample), "-c", "2").stdout.splitlines()) == 2
+
+
+def test_standard_input_is_read_as_it_comes(sample: Path) -> None:
+    done = run("read", "-", data=sample.read_bytes())
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
+
+
+def test_nothing_in_a_packet_reaches_the_terminal_as_an_escape(sample: Path) -> None:
+    for more in ([], ["-V", "-x"], ["-T", "json"]):
+        assert b"\x1b" not in run("read", str(sample), *more).stdout
+
+
+def test_a_truncated_file_is_read_up_to_the_cut_and_said(sample: Path) -> None:
+    done = run("read", "-", data=sample.read_bytes()[:-100])
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 3
+    assert re.fullmatch(rb"qmisniff: -: cut short at offset \d+: .*\n", done.stderr)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello world, this is no capture"])
+def test_what_is_no_capture_gets_one_line_and_exit_code_2(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    done = run("read", str(path))
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert done.stderr.startswith(b"qmisniff: ")
+
+
+@pytest.mark.parametrize("arguments", [["read", "/nonexistent"], ["read", "/"], ["capture", "-i", "nothing"]])
+def test_other_mistakes_get_one_line_and_exit_code_2(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+
+
+def test_a_closed_pipe_ends_quietly(sample: Path) -> None:
+    command = f"{sys.executable} -m qmisniff read {sample} -T json | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_file_named_alone_opens_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def tui(options: argparse.Namespace) -> int:
+        opened.append(options.file)
+        return 0
+
+    monkeypatch.setattr(cli, "tui", tui)
+    assert cli.main(["captures/some.pcapng"]) == 0
+    assert opened == ["captures/some.pcapng"]
+
+
+@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+def test_every_verb_has_help_with_an_example(verb: str) -> None:
+    shown = run(verb, "--help").stdout.decode()
+    assert f"  qmisniff {verb}" in shown.partition("examples:")[2]
