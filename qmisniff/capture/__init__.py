@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Live sources of frames. Standard library only: a capture runs on the phone itself."""
+
+from __future__ import annotations
+
+import importlib
+
+from qmisniff.capture.source import Availability, Source
+from qmisniff.errors import SourceUnavailable, UsageError
+
+# name -> module and class; imported when asked for. The first one that can run here is "auto".
+BACKENDS = {
+    "kernel": ("qmisniff.capture.tap", "KernelTap"),
+}
+
+
+def open_source(spec: str) -> Source:
+    """The source a user names, ready to be opened: a backend, or "auto".
+
+    Raises UsageError for an unknown name, SourceUnavailable when "auto" finds none that can run here.
+    """
+    if spec == "auto":
+        return _first()
+    if spec not in BACKENDS:
+        raise UsageError(f"there is no source {spec!r}", f"there is {', '.join(['auto', *BACKENDS])}")
+    return _make(spec)
+
+
+def probe(name: str) -> Availability:
+    """Whether the backend `name` can run here."""
+    return _make(name).probe()
+
+
+def _first() -> Source:
+    states = []
+    for name in BACKENDS:
+        source = _make(name)
+        states.append(source.probe())
+        if states[-1].ok:
+            return source
+    raise SourceUnavailable(states[0].reason, states[0].remedy)
+
+
+def _make(name: str) -> Source:
+    module, kind = BACKENDS[name]
+    source: Source = getattr(importlib.import_module(module), kind)()
+    return source

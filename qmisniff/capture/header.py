@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""QRTR headers written by the capture itself: for packets tapped without one, and for the name service's answers.
+
+Layout: struct qrtr_hdr_v1 of net/qrtr/af_qrtr.c and struct qrtr_ctrl_pkt of include/uapi/linux/qrtr.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+# version, type, source node and port, confirm_rx, size, destination node and port
+_V1 = struct.Struct("<IIIIIIII")
+SIZE = _V1.size
+
+DATA, NEW_SERVER, DEL_SERVER, NEW_LOOKUP = 1, 4, 5, 10
+PORT_CTRL = 0xFFFFFFFE
+NODE_BCAST = 0xFFFFFFFF
+
+# command, then a server: service, instance, node, port
+_CONTROL = struct.Struct("<IIIII")
+
+
+class Address(NamedTuple):
+    """One end of a packet."""
+
+    node: int
+    port: int
+
+
+def header(kind: int, source: Address, destination: Address, size: int) -> bytes:
+    """A version 1 header for `size` bytes of payload."""
+    return _V1.pack(1, kind, *source, 0, size, *destination)
+
+
+def padding(size: int) -> bytes:
+    """The zeros that a packet of `size` bytes of payload ends with."""
+    return bytes(-size % 4)
+
+
+def server(command: int, service: int, instance: int, where: Address) -> bytes:
+    """The payload of a control packet about a server."""
+    return _CONTROL.pack(command, service, instance, *where)

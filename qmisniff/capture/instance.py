@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tap's private tracefs instance and its group of events: put into the kernel, and taken out again.
+
+Both are named `qmisniff_PID_STARTTIME_N` after the process that holds them, so that the remains of one that was killed
+are known for what they are, and captures that run at the same time leave each other alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Iterator
+
+from qmisniff.capture.event_format import EventFormat, parse_format
+from qmisniff.capture.plan import Event, Plan
+from qmisniff.capture.ring import PageLayout, parse_layout
+from qmisniff.capture.target import Pages, Target, start_time
+from qmisniff.errors import SourceFailed
+
+_NAME = re.compile(r"qmisniff_(\d+)_(\d+)_\d+$")
+_serial = itertools.count()
+
+
+class Instance:
+    """One tap in the kernel. `remove` takes away whatever of it is there, however far `install` came."""
+
+    def __init__(self, target: Target, tracefs: str, plan: Plan, buffer_kib: int) -> None:
+        self.name = f"qmisniff_{target.owner()}_{next(_serial)}"
+        self.pages: Pages | None = None
+        self._target = target
+        self._tracefs = tracefs
+        self._path = f"{tracefs}/instances/{self.name}"
+        self._plan = plan
+        self._buffer_kib = buffer_kib
+        self.wakes = True  # whether a page can be waited for as soon as it has an event
+
+    def install(self) -> PageLayout:
+        """Make the instance and define the probes, all still disabled. Raises SourceFailed when the kernel refuses."""
+        target, path = self._target, self._path
+        with self._refusals("a trace instance"):
+            target.make(path)
+            layout = parse_layout(target.read(f"{self._tracefs}/events/header_page").decode("ascii", "replace"))
+            # Open before anything else: an instance that is in use cannot be removed by another process.
+            cpus = {int(name[3:]): f"{path}/per_cpu/{name}/trace_pipe_raw" for name in target.list(f"{path}/per_cpu")}
+            self.pages = target.pages(cpus, layout.size)
+            target.write(f"{path}/buffer_size_kb", str(self._buffer_kib))
+            target.write(f"{path}/trace_clock", "mono")
+            target.write(f"{path}/tracing_on", "1")
+        try:
+            # Without it a reader is only woken when half of the ring is full.
+            target.write(f"{path}/buffer_percent", "0")
+        except OSError:
+            self.wakes = False
+        for event in (*self._plan.bodies, *self._plan.heads):
+            for definition in event.definitions:
+                text = definition.format(group=self.name, event=self._event(event.name))
+                with self._refusals(f"a probe at {text.split()[1]}"):
+                    target.append(f"{self._tracefs}/kprobe_events", text + "\n")
+        return layout
+
+    def start(self) -> None:
+        """Enable the events: bodies first, since a head without its body is a packet cut short."""
+        target = self._target
+        with self._refusals("to enable the probes"):
+            for event in self._plan.bodies:
+                folder = f"{self._path}/events/{self.name}"
+                target.write(f"{folder}/{self._event(event.name)}/filter", event.filter)
+                if not event.armed_by:
+                    target.write(f"{folder}/{self._event(event.name)}/enable", "1")
+                    continue
+                for head in self._plan.heads:
+                    target.append(
+                        f"{folder}/{self._event(head.name)}/trigger",
+                        f"enable_event:{self.name}:{self._event(event.name)} if {event.armed_by}\n",
+                    )
+            for event in self._plan.heads:
+                target.write(f"{self._path}/events/{self.name}/{self._event(event.name)}/enable", "1")
+            for name in self._plan.services:
+                target.write(f"{self._path}/events/qrtr/{name}/enable", "1")
+
+    def format(self, event: Event) -> EventFormat:
+        """The format of the records of one of the plan's events."""
+        return self._format(f"{self._path}/events/{self.name}/{self._event(event.name)}/format")
+
+    def service_format(self, name: str) -> EventFormat:
+        """The format of the records of a trace event of the name server."""
+        return self._format(f"{self._path}/events/qrtr/{name}/format")
+
+    def stop(self) -> None:
+        """Let no further packet in; what is in the buffers can still be read."""
+        for event in self._plan.heads:
+            with contextlib.suppress(OSError):
+                self._target.write(f"{self._path}/events/{self.name}/{self._event(event.name)}/enable", "0")
+
+    def profile(self) -> tuple[int, int]:
+        """How often the heads' probes ran, and how often the kernel could not run them."""
+        heads = {self._event(event.name) for event in self._plan.heads}
+        ran = missed = 0
+        text = self._target.read(f"{self._tracefs}/kprobe_profile").decode("ascii", "replace")
+        for line in text.splitlines():
+            words = line.split()
+            if len(words) == 3 and words[0] in heads and words[1].isdigit() and words[2].isdigit():
+                ran += int(words[1])
+                missed += int(words[2])
+        return ran, missed
+
+    def remove(self) -> None:
+        """Take the tap out of the kernel. Raises SourceFailed when the kernel keeps something, and names it."""
+        if self.pages is not None:
+            self.pages.close()
+            self.pages = None
+        _remove(self._target, self._tracefs, self.name)
+
+    def _event(self, name: str) -> str:
+        # kprobe_profile lists events without their group: the name alone must tell captures apart.
+        return name + self.name.removeprefix("qmisniff")
+
+    def _format(self, path: str) -> EventFormat:
+        try:
+            return parse_format(self._target.read(path).decode("ascii", "replace"))
+        except (OSError, ValueError) as error:
+            raise SourceFailed(f"the format of an event cannot be read: {error}") from None
+
+    @contextlib.contextmanager
+    def _refusals(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            said = _last_error(self._target, self._tracefs)
+            raise SourceFailed(f"the kernel refused {what}: {why}{said}") from None
+
+
+def remove_stale(target: Target, tracefs: str) -> list[str]:
+    """Remove what killed captures left in the kernel; returns the names of what was removed."""
+    names = {*target.list(f"{tracefs}/instances"), *target.list(f"{tracefs}/events")}
+    removed = []
+    for name in sorted(names):
+        owner = _NAME.match(name)
+        if owner is None or _alive(target, owner[1], owner[2]):
+            continue
+        try:
+            _remove(target, tracefs, name)
+        except SourceFailed:
+            continue  # in use after all: by a process that /proc does not show us
+        removed.append(name)
+    return removed
+
+
+def _alive(target: Target, pid: str, started: str) -> bool:
+    try:
+        return start_time(target.read(f"/proc/{pid}/stat")) == started
+    except OSError:
+        return False
+
+
+def _remove(target: Target, tracefs: str, name: str) -> None:
+    """Remove an instance, then the events of its group. Raises SourceFailed when something stays."""
+    if name in target.list(f"{tracefs}/instances"):
+        try:
+            target.remove(f"{tracefs}/instances/{name}")  # takes its triggers away and disables its events
+        except OSError as error:
+            raise SourceFailed(f"the trace instance {name} cannot be removed: {error.strerror}") from None
+    left = []
+    for event in target.list(f"{tracefs}/events/{name}"):
+        if event in ("enable", "filter"):
+            continue
+        try:
+            with contextlib.suppress(OSError):
+                # Somebody who enabled every event there is has enabled ours too.
+                target.write(f"{tracefs}/events/{name}/enable", "0")
+            target.append(f"{tracefs}/kprobe_events", f"-:{name}/{event}\n")
+        except OSError as error:
+            left.append(f"{event} ({error.strerror})")
+    if left:
+        raise SourceFailed(f"probes cannot be removed: {', '.join(left)}", f"see {tracefs}/kprobe_events")
+
+
+def _last_error(target: Target, tracefs: str) -> str:
+    """What the kernel last wrote about a probe it refused, as a clause; "" where it says nothing."""
+    try:
+        lines = target.read(f"{tracefs}/error_log").decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    errors = [line for line in lines if "trace_kprobe: error:" in line]
+    return f", {errors[-1].partition('error:')[2].strip()}" if errors else ""

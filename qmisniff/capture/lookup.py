@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ask the name service at the start which services there are: QRTR data names ports, and who serves them may have
+been announced long before the capture.
+
+The answers become control packets marked synthetic, so that a saved capture is complete in itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+from qmisniff.capture import header
+from qmisniff.capture.header import Address
+from qmisniff.frame import Flag, Frame, Hook, Origin
+
+_AF_QIPCRTR = 42  # socket.AF_QIPCRTR is missing from a Python built without it
+_PATIENCE = 1.0  # seconds for the answers, which come at once where there is a name service
+_SERVER = struct.Struct("<IIIII")
+_REASONS = {
+    errno.EAFNOSUPPORT: "this kernel has no QRTR sockets here (module qrtr, initial network namespace)",
+    errno.ENODEV: "no name service is running",
+    errno.ECONNRESET: "no name service is running",
+    errno.EACCES: "not permitted",
+    errno.EPERM: "not permitted",
+}
+
+
+class ServiceLookup:
+    """A lookup of every service, under way until it is closed. `problem` says why there is none.
+
+    Closing its socket tells every node so (DEL_CLIENT): real traffic, for the taps to see.
+    """
+
+    def __init__(self, make_socket: Callable[[], socket.socket] | None = None) -> None:
+        self.problem = ""
+        self._socket: socket.socket | None = None
+        self._local = Address(0, 0)
+        try:
+            self._socket = (make_socket or _qrtr_socket)()
+            node, _ = self._socket.getsockname()
+            ask = header.server(header.NEW_LOOKUP, 0, 0, Address(0, 0))
+            self._socket.sendto(ask, (node, header.PORT_CTRL))
+            self._local = Address(*self._socket.getsockname())
+        except OSError as error:
+            self.problem = _REASONS.get(error.errno or 0, error.strerror or str(error))
+            self.close()
+
+    def answers(self, origin: Origin, wait: bool = False) -> list[Frame]:
+        """The answers that are there, or with `wait` all up to the mark that ends the list."""
+        frames: list[Frame] = []
+        until = time.monotonic() + (_PATIENCE if wait else 0)
+        while self._socket is not None:
+            self._socket.settimeout(max(until - time.monotonic(), 0))
+            try:
+                payload, (node, port) = self._socket.recvfrom(4096)
+            except OSError:
+                break  # nothing (more) came
+            if port != header.PORT_CTRL or len(payload) < _SERVER.size:
+                continue
+            command, *server = _SERVER.unpack_from(payload)
+            if command == header.NEW_SERVER and not any(server):
+                if wait:
+                    break
+                continue
+            if command in (header.NEW_SERVER, header.DEL_SERVER):
+                frames.append(self._frame(command, Address(node, port), payload, origin))
+        return frames
+
+    def close(self) -> None:
+        """End the lookup. A second call does nothing."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.close()
+            self._socket = None
+
+    def _frame(self, kind: int, source: Address, payload: bytes, origin: Origin) -> Frame:
+        data = header.header(kind, source, self._local, len(payload)) + payload + header.padding(len(payload))
+        return Frame(time.time_ns(), data, len(data), hook=Hook.LOOKUP, flags=Flag.SYNTHETIC, origin=origin)
+
+
+def _qrtr_socket() -> socket.socket:
+    return socket.socket(_AF_QIPCRTR, socket.SOCK_DGRAM)

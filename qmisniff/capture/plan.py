@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which probes to put into a kernel: facts -> text for tracefs. Pure.
+
+Each tapped function has a *head* event with the first bytes of a packet. Longer packets go on in *body* events, which
+the three stages share: a record says by its offset which part it holds. All events of one packet fire back to back.
+
+A probe's arguments are fetched before its filter is asked, so a body costs its copy even where it is thrown away.
+Stages for packets that hardly occur are therefore armed by the first packet that needs them, through a trigger of the
+head. The head must fire before the bodies for that: the kernel runs the probes of a function last one first.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from qmisniff.capture.facts import ARGUMENTS, ENQUEUE, LOCAL, RECEIVE, TRANSPORTS, Facts
+from qmisniff.frame import Hook
+
+HEAD_BYTES = 128
+# An argument is an array of 64 elements at most, of 8 bytes each; an event takes 3072 bytes of arguments.
+_ARRAY = 64
+_ADDRESSES = "from_node=+4({3}):u32 from_port=+8({3}):u32 to_node=+4({4}):u32 to_port=+8({4}):u32"
+
+
+class Stage(NamedTuple):
+    """A body event: `parts` probes of `words` 8-byte words each, beginning at byte `start` of a packet."""
+
+    name: str
+    start: int
+    words: int
+    parts: int
+    armed_by: str = ""
+
+    @property
+    def offsets(self) -> range:
+        """Where its parts begin, in bytes of a packet."""
+        return range(self.start, self.end, self.words * 8)
+
+    @property
+    def end(self) -> int:
+        """The first byte of a packet behind its parts."""
+        return self.start + self.parts * self.words * 8
+
+
+# The longest packet has 65,535 bytes, padding and a header of 32. Most have less than 128, few more than 640.
+STAGES = (
+    Stage("body", HEAD_BYTES, 64, 1),
+    Stage("long", 640, 380, 3, "len > 640"),
+    Stage("huge", 9760, 380, 19, "len > 9760"),
+)
+
+
+class Event(NamedTuple):
+    """One event of our group: the definitions of its probes, `{group}` and `{event}` standing for the final names.
+
+    A head has a hook, and is `rebuilt` where packets come without a header. A body has a filter, and is `armed_by` a
+    condition on a head's fields, or always on.
+    """
+
+    name: str
+    definitions: tuple[str, ...]
+    hook: Hook = Hook.NONE
+    rebuilt: bool = False
+    filter: str = ""
+    armed_by: str = ""
+
+
+class Plan(NamedTuple):
+    """What to write where, in this order: heads come last, so that the kernel runs them first.
+
+    `services` are trace events of the name server, used only where traffic within this node cannot be tapped. `notes`
+    say what will not be seen.
+    """
+
+    bodies: tuple[Event, ...]
+    heads: tuple[Event, ...]
+    services: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class _Tap(NamedTuple):
+    """A tapped function: where its arguments say the packet is."""
+
+    event: str
+    hook: Hook
+    function: str
+    pointer: str  # what identifies the packet
+    length: str
+    data: str  # the address of its first byte
+    extra: str = ""
+
+
+def plan(facts: Facts) -> Plan:
+    """The probes for a kernel."""
+    arguments = ARGUMENTS[facts.machine]
+    skb = arguments[1]
+    in_skb = (skb, f"+{facts.skb.len}({skb}):u32", f"+{facts.skb.data}({skb})")
+    paged = f"paged=+{facts.skb.paged}({skb}):u32"
+    whole = " ".join([paged, f"kind={arguments[2]}:u32", _ADDRESSES.format(*arguments)])
+    notes: list[str] = []
+
+    taps = [_Tap("receive", Hook.RECEIVE, facts.symbol(RECEIVE), skb, f"{arguments[2]}:u32", skb)]
+    senders, rebuilt = _senders(facts, notes)
+    taps += [_Tap("transmit", Hook.TRANSMIT, function, *in_skb, whole if rebuilt else paged) for function in senders]
+    if LOCAL in facts.symbols:
+        taps.append(_Tap("local", Hook.LOCAL, facts.symbol(LOCAL), *in_skb, whole))
+    else:
+        notes.append(f"no function {LOCAL}: traffic within this node is not seen, only the services it announces")
+
+    heads: dict[str, Event] = {}
+    for tap in taps:
+        others = heads[tap.event].definitions if tap.event in heads else ()
+        heads[tap.event] = Event(tap.event, (*others, _head(tap)), tap.hook, "kind=" in tap.extra)
+    bodies = tuple(_body(stage, taps) for stage in reversed(STAGES))
+    services = () if LOCAL in facts.symbols else ("qrtr_ns_server_add", "qrtr_ns_service_announce_del")
+    return Plan(bodies, tuple(heads.values()), services, tuple(notes))
+
+
+def _senders(facts: Facts, notes: list[str]) -> tuple[list[str], bool]:
+    """The functions at which to see what is sent, and whether packets have no header there yet.
+
+    A transport's own function has the packet as the other side will get it. qrtr_node_enqueue, through which all pass
+    before, has no header yet, does not know confirm_rx, and may still wait or fail: it serves where a transport is
+    not known.
+    """
+    present = {module: function for module, function in TRANSPORTS.items() if function in facts.symbols}
+    strange = facts.holders - TRANSPORTS.keys() - {"qrtr_ns"}
+    unseen = sorted(facts.holders & (TRANSPORTS.keys() - present.keys()))
+    later = sorted(facts.installed - present.keys())
+    built_in = facts.symbols.get(RECEIVE) == "" and not present
+    if strange or unseen or (built_in and not later):
+        names = ", ".join([*sorted(strange), *unseen]) or "built in"
+        if ENQUEUE in facts.symbols:
+            notes.append(f"transport not known ({names}): headers of sent packets are rebuilt")
+            return [facts.symbol(ENQUEUE)], True
+        notes.append(f"transport not known ({names}) and no function {ENQUEUE}: what it sends is not seen")
+    return [*map(facts.symbol, present.values()), *(f"{module}:{TRANSPORTS[module]}" for module in later)], False
+
+
+def _head(tap: _Tap) -> str:
+    """The definition of a head's probe."""
+    extra = f" {tap.extra}" if tap.extra else ""
+    data = _data(tap.data, 0, HEAD_BYTES // 8)
+    return (
+        f"p:{{group}}/{{event}} {tap.function} ptr={tap.pointer}:x64 len={tap.length}{extra} comm=$comm:string {data}"
+    )
+
+
+def _body(stage: Stage, taps: list[_Tap]) -> Event:
+    """A stage's event: a probe for each part at each tapped function."""
+    definitions = tuple(
+        f"p:{{group}}/{{event}} {tap.function} ptr={tap.pointer}:x64 len={tap.length} off=\\{offset}:u32 "
+        + _data(tap.data, offset, stage.words)
+        for tap in taps
+        for offset in stage.offsets
+    )
+    # One event has one filter, so it tells the parts apart by their offset.
+    wanted = " || ".join(f"off == {offset} && len > {offset}" for offset in stage.offsets)
+    return Event(stage.name, definitions, filter=wanted, armed_by=stage.armed_by)
+
+
+def _data(address: str, start: int, words: int) -> str:
+    """Arguments that copy `words` 8-byte words from `start` bytes behind an address."""
+    return " ".join(
+        f"d{number}=+{start + at * 8}({address}):x64[{min(_ARRAY, words - at)}]"
+        for number, at in enumerate(range(0, words, _ARRAY))
+    )

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The capture loop: a source into a pcapng stream, until a signal, a count or the end of the source."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import BinaryIO, TextIO
+
+from qmisniff.capture.source import Source
+from qmisniff.capture_file import Writer
+from qmisniff.errors import CaptureFileError
+
+_PATIENCE = 0.2  # seconds after which a signal or a vanished reader is noticed at the latest
+
+
+def run(source: Source, sink: BinaryIO, count: int | None, narration: TextIO) -> int:
+    """Capture into `sink` until `count` frames, SIGINT, SIGTERM or SIGHUP; returns the exit code.
+
+    Whatever ends it, the file is complete and the source closed. Raises what the source raises, CaptureFileError when
+    the sink cannot be written, BrokenPipeError when its reader has gone.
+    """
+    with _signals() as caught, source:
+        for note in source.notes:
+            print(f"qmisniff: {note}", file=narration)
+        print(f"capturing from {source.origin.name}, ctrl+c ends", file=narration, flush=True)
+        try:
+            writer = Writer(sink)
+            try:
+                _pump(source, writer, sink, count, caught)
+            finally:
+                writer.close(source.statistics.lost)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise CaptureFileError(
+                f"the capture cannot be written: {error.strerror}", "what was written until then can be read"
+            ) from None
+        statistics = source.statistics
+        print(
+            f"{writer.written} packets, {statistics.lost} lost, {statistics.truncated} truncated",
+            file=narration,
+            flush=True,
+        )
+    return 0
+
+
+def _pump(source: Source, writer: Writer, sink: BinaryIO, count: int | None, caught: list[int]) -> None:
+    left = count
+    while (frames := source.read(_PATIENCE)) is not None:
+        if left is not None:
+            frames = frames[:left]
+            left -= len(frames)
+        if frames:
+            writer.write(frames)
+        if caught or left == 0 or _deserted(sink):
+            source.stop()
+
+
+def _deserted(sink: BinaryIO) -> bool:
+    """Whether nobody can read what is written: a pipe whose other end is closed says so without a write."""
+    try:
+        poll = select.poll()
+        poll.register(sink.fileno(), 0)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):
+        return False  # not a file of the system's: nobody can close its other end
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Note the signals that end a capture instead of dying of them; restored on the way out."""
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]  # nohup asked for it
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

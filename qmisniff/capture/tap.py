@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel tap: everything QRTR carries on this machine, seen by probes in a private tracefs instance."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from qmisniff.capture import header
+from qmisniff.capture.assemble import Assembler, layout_of
+from qmisniff.capture.facts import TRACEFS, diagnose, find_tracefs, gather
+from qmisniff.capture.instance import Instance, remove_stale
+from qmisniff.capture.lookup import ServiceLookup
+from qmisniff.capture.plan import Plan, plan
+from qmisniff.capture.source import Availability, Statistics
+from qmisniff.capture.target import LocalTarget, Target
+from qmisniff.errors import SourceFailed, SourceUnavailable
+from qmisniff.frame import Frame, Hook, Origin
+
+# CPUs are merged by time: a frame waits this long for older ones of other CPUs whose record is not complete yet.
+_GRACE = 5_000_000  # nanoseconds
+_TICK = 0.01  # seconds between reads where the kernel cannot wake a reader at once
+_PROFILE_EVERY = 1.0  # seconds between looks at what the kernel could not probe
+_MOST_BUFFER = 4096  # KiB a CPU: some 20,000 packets, or 40 of the longest
+_LEAST_BUFFER = 512
+_COMMANDS = {
+    "qrtr_ns_server_add": header.NEW_SERVER,
+    "qrtr_ns_service_announce_del": header.DEL_SERVER,
+}
+
+
+class KernelTap:
+    """The source `kernel`. `buffer_kib` is the ring of each CPU; by default what the machine's memory allows."""
+
+    def __init__(self, target: Target | None = None, buffer_kib: int | None = None) -> None:
+        self.origin = Origin("kernel", "kernel")
+        self.notes: Sequence[str] = ()
+        self._target: Target = target or LocalTarget()
+        self._buffer_kib = buffer_kib
+        self._instance: Instance | None = None
+        self._assembler: Assembler | None = None
+        self._lookup: ServiceLookup | None = None
+        self._early: list[Frame] = []
+        self._frames = 0
+        self._lost: int | None = None  # exact, once stopped
+        self._missed = 0
+        self._next_profile = 0.0
+        self._stopping = False
+
+    @property
+    def statistics(self) -> Statistics:
+        """Frames read, packets lost (as events that the kernel dropped until `stop`, exact from there on)."""
+        if self._assembler is None:
+            return Statistics(self._frames)
+        lost = self._assembler.lost if self._lost is None else self._lost
+        return Statistics(self._frames, lost, self._assembler.truncated)
+
+    def probe(self) -> Availability:
+        """Whether this kernel can be tapped, and what is missing."""
+        return diagnose(self._target)
+
+    def open(self) -> None:
+        """Ask the name service, then tap. Raises SourceUnavailable or SourceFailed, leaving nothing in the kernel."""
+        self._require()
+        tracefs = find_tracefs(self._target)
+        notes = []
+        if not tracefs:
+            tracefs = self._mount()
+            notes.append(f"mounted tracefs at {tracefs}")
+        stale = remove_stale(self._target, tracefs)
+        if stale:
+            notes.append(f"removed what killed captures had left in the kernel: {', '.join(stale)}")
+        facts = gather(self._target)
+        probes = plan(facts)
+        notes += probes.notes
+        hooks = ", ".join(" ".join(definition.split()[1] for definition in event.definitions) for event in probes.heads)
+        self.origin = Origin(
+            "kernel",
+            "kernel",
+            "CLOCK_MONOTONIC + offset to CLOCK_REALTIME at the start",
+            "; ".join([f"Linux {facts.release} {facts.machine}", f"probes at {hooks}", *probes.notes]),
+        )
+        try:
+            self._start(tracefs, probes, notes)
+        except BaseException:
+            self.close()
+            raise
+        self.notes = tuple(notes)
+
+    def read(self, timeout: float) -> list[Frame] | None:
+        """Frames merged over all CPUs by time; see Source."""
+        frames = self._early
+        self._early = []
+        if frames or self._assembler is None or self._instance is None or self._instance.pages is None:
+            self._frames += len(frames)
+            return frames or None
+        deadline = time.monotonic() + timeout
+        while not frames:
+            if self._stopping:
+                frames = self._finish(self._instance, self._assembler)
+                break
+            frames = self._collect(self._instance, self._assembler)
+            now = time.monotonic()
+            if frames or now >= deadline:
+                break
+            oldest = self._assembler.next_ts()
+            if oldest is not None:
+                # Others will come while this one waits; they are read together.
+                wait = (oldest + _GRACE - self._target.monotonic()) / 1e9
+                time.sleep(min(max(wait, 0.0005), deadline - now))
+            else:
+                self._instance.pages.wait(deadline - now if self._instance.wakes else min(_TICK, deadline - now))
+        self._frames += len(frames)
+        return frames
+
+    def stop(self) -> None:
+        """Disable the probes; see Source."""
+        if self._instance is not None and not self._stopping:
+            self._instance.stop()
+            self._stopping = True
+
+    def close(self) -> None:
+        """Take everything out of the kernel. Raises SourceFailed, naming it, when something cannot be removed."""
+        if self._lookup is not None:
+            self._lookup.close()
+        instance, self._instance = self._instance, None
+        if instance is not None:
+            instance.remove()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _require(self) -> None:
+        state = self.probe()
+        if not state.ok:
+            raise SourceUnavailable(state.reason, state.remedy)
+
+    def _mount(self) -> str:
+        try:
+            self._target.mount_tracefs(TRACEFS[0])
+        except OSError as error:
+            raise SourceUnavailable(
+                f"tracefs is not mounted and cannot be: {error.strerror}", f"mount -t tracefs tracefs {TRACEFS[0]}"
+            ) from None
+        self._require()  # now that it can be looked at
+        return TRACEFS[0]
+
+    def _start(self, tracefs: str, probes: Plan, notes: list[str]) -> None:
+        # In this order: what the lookup told before the probes were enabled is told by the lookup, everything after
+        # that by the probes, and nothing falls between.
+        self._lookup = ServiceLookup()
+        if self._lookup.problem:
+            notes.append(f"services of before the capture are not known: {self._lookup.problem}")
+        self._early = self._lookup.answers(self.origin, wait=True)
+        self._instance = instance = Instance(self._target, tracefs, probes, self._buffer(tracefs))
+        page = instance.install()
+        try:
+            events = {}
+            for event in (*probes.bodies, *probes.heads):
+                form = instance.format(event)
+                events[form.id] = layout_of(form, event.hook, event.rebuilt)
+            services = {}
+            for name in probes.services:
+                form = instance.service_format(name)
+                services[form.id] = (_COMMANDS[name], layout_of(form))
+        except ValueError as error:
+            raise SourceFailed(f"the kernel describes its events in a way that is not understood: {error}") from None
+        self._assembler = Assembler(page, events, services, self._target.wall_clock_offset(), self.origin)
+        instance.start()
+        self._early += self._lookup.answers(self.origin)
+        asked = not self._lookup.problem
+        self._lookup.close()
+        # The end of the lookup is itself a packet between ports of this node.
+        if asked and any(event.hook is Hook.LOCAL for event in probes.heads) and instance.profile() == (0, 0):
+            raise SourceFailed("the kernel took the probes but does not run them", "see /sys/kernel/debug/kprobes")
+
+    def _buffer(self, tracefs: str) -> int:
+        """KiB for each CPU's ring: all of them together at most a 64th of the memory."""
+        if self._buffer_kib is not None:
+            return self._buffer_kib
+        memory = re.search(rb"MemTotal:\s*(\d+) kB", self._target.read("/proc/meminfo"))
+        cpus = len(self._target.list(f"{tracefs}/per_cpu")) or 1
+        share = int(memory[1]) // 64 // cpus if memory else _LEAST_BUFFER
+        return max(_LEAST_BUFFER, min(_MOST_BUFFER, share))
+
+    def _collect(self, instance: Instance, assembler: Assembler) -> list[Frame]:
+        """Read what is there now; the frames that nothing older can come before."""
+        before = self._target.monotonic()
+        if time.monotonic() >= self._next_profile:
+            self._next_profile = time.monotonic() + _PROFILE_EVERY
+            self._count_missed(instance, assembler)
+        until = before - _GRACE
+        cpus, drained = self._feed(instance, assembler)
+        if not drained:
+            until = min([until, *(assembler.last.get(cpu, until) for cpu in cpus)])
+        return assembler.frames(until)
+
+    def _finish(self, instance: Instance, assembler: Assembler) -> list[Frame]:
+        """Read to the end of the buffers, and settle what was lost: packets probed less packets seen."""
+        while not self._feed(instance, assembler)[1]:
+            pass
+        ran, missed = instance.profile()
+        self._lost = max(ran - assembler.heads, 0) + missed
+        frames = assembler.flush()
+        if instance.pages is not None:
+            instance.pages.close()
+            instance.pages = None
+        return frames
+
+    def _feed(self, instance: Instance, assembler: Assembler) -> tuple[set[int], bool]:
+        """Hand the pages that are there to the assembler: the CPUs they came from, and whether that was all."""
+        if instance.pages is None:
+            return set(), True
+        try:
+            batch = instance.pages.read()
+        except OSError as error:
+            raise SourceFailed(f"the kernel's trace buffers cannot be read any more: {error.strerror}") from None
+        for cpu, page in batch.pages:
+            assembler.feed(cpu, page)
+        return {cpu for cpu, _ in batch.pages}, batch.drained
+
+    def _count_missed(self, instance: Instance, assembler: Assembler) -> None:
+        _, missed = instance.profile()
+        if missed > self._missed:
+            assembler.missed(missed - self._missed)
+            self._missed = missed
