@@ -75,11 +75,16 @@ def bit_spec(path: str, bits: BitField, size: int, enums: Enums) -> FieldSpec:
 def message_specs(prefix: str, message: Message, enums: Enums) -> dict[str, FieldSpec]:
     """Every filter name of a message (`prefix` is that of its service) and what stands under it."""
     found: dict[str, FieldSpec] = {}
+    for spec in all_specs(prefix, message, enums):
+        found.setdefault(spec.name, spec)
+    return found
+
+
+def all_specs(prefix: str, message: Message, enums: Enums) -> Iterator[FieldSpec]:
+    """What stands under the message's filter names, one for every place that a name is used in."""
     for section in message.tlvs:
         for tlv in section or ():
-            for spec in _specs(f"{prefix}.{message.name}.{tlv.name}", tlv.type, enums):
-                found.setdefault(spec.name, spec)
-    return found
+            yield from _specs(f"{prefix}.{message.name}.{tlv.name}", tlv.type, enums)
 
 
 def _specs(path: str, kind: Type, enums: Enums) -> Iterator[FieldSpec]:

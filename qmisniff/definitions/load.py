@@ -27,9 +27,11 @@ from qmisniff.definitions.model import (
     Union,
     smallest,
 )
-from qmisniff.definitions.words import WordError, parse_length, parse_type
+from qmisniff.definitions.words import BUILTIN_ENUMS, WordError, parse_length, parse_type
 from qmisniff.definitions.yamltree import Mapping, Node, Scalar, Sequence, TreeError, read_tree
+from qmisniff.definitions.fields import all_specs
 from qmisniff.errors import DefinitionError
+from qmisniff.field import Kind
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _INTEGER = re.compile(r"-?\d{1,20}|0x[0-9a-fA-F]{1,16}")
@@ -164,20 +166,22 @@ class _Reader:
                     continue
                 for kind in kinds:
                     tlvs.setdefault(kind, {})
-                for tlv_key, tlv in self.tlvs(value):
+                for tlv_key, tlv in self.tlvs(value, kinds):
                     for kind in kinds:
                         if tlv.id in tlvs[kind]:
                             self.wrong(tlv_key, f"TLV 0x{tlv.id:02x} is given twice for the {kind}")
+                        if any(tlv.name == other.name for other in tlvs[kind].values()):
+                            self.wrong(tlv_key, f"the name {tlv.name} is given twice for the {kind}")
                         tlvs[kind][tlv.id] = tlv
         if number < 0 and Scalar("id") not in body:
             self.wrong(name, f"message {name} has no id")
         sections = [tuple(tlvs[kind].values()) if kind in tlvs else None for kind in KINDS]
         message = Message(str(name), number, title, (sections[0], sections[1], sections[2]), examples)
-        for path in conflicts(message):
-            self.wrong(name, f"{name}.{path} is a number in one place and something else in another")
+        for conflict in _conflicts(message):
+            self.wrong(name, conflict)
         return message
 
-    def tlvs(self, tree: Node) -> Iterator[tuple[Scalar, Tlv]]:
+    def tlvs(self, tree: Node, kinds: list[str]) -> Iterator[tuple[Scalar, Tlv]]:
         if tree == "":  # a message without TLVs: `request:`
             return
         for key, value in self.mapping(tree, "the TLVs of a message").items():
@@ -187,8 +191,8 @@ class _Reader:
                 self.wrong(key, "a TLV is written `0x10 name: type` (or `0x10 name optional: type`)")
                 continue
             number = self.integer(self.part(key, words[0]), 1, 0xFF)
-            if number == RESULT_TLV and words[1] == "result":
-                self.wrong(key, "the result TLV is in every response: it is never written")
+            if number == RESULT_TLV and "response" in kinds:
+                self.wrong(key, "TLV 0x02 of a response is its result: it is never written")
             self.name(self.part(key, words[1]))
             try:
                 kind = self.choice(value)
@@ -267,7 +271,7 @@ class _Reader:
         return kind
 
     def check_enum(self, node: Node, name: str) -> None:
-        if name and name not in self.enums:
+        if name and name not in self.enums and name not in BUILTIN_ENUMS:
             self.wrong(node, f"there is no enum {name!r} in this file")
 
     def array(self, tree: Mapping, depth: int) -> Type:
@@ -380,34 +384,12 @@ class _Reader:
         return found
 
 
-def conflicts(message: Message) -> list[str]:
-    """Names below the message that stand for a number in one kind of message and for something else in another."""
-    seen: dict[str, type] = {}
-    clash: list[str] = []
-
-    def visit(path: str, kind: Type) -> None:
-        match kind:
-            case Array():
-                visit(path, kind.element)
-                return
-            case Choice():
-                for each in kind.layouts:
-                    visit(path, each)
-                return
-            case Struct():
-                for name, each in kind.fields:
-                    visit(f"{path}.{name}", each)
-            case Union():
-                for _, name, each in kind.cases:
-                    visit(f"{path}.{name}", each)
-        sort = type(kind)
-        if seen.setdefault(path, sort) is not sort:
-            clash.append(path)
-
-    for section in message.tlvs:
-        for tlv in section or ():
-            visit(tlv.name, tlv.type)
-    return clash
+def _conflicts(message: Message) -> Iterator[str]:
+    """Names that stand for one sort of value in one place and for another elsewhere: a filter name means one thing."""
+    seen: dict[str, Kind] = {}
+    for spec in all_specs("", message, {}):
+        if seen.setdefault(spec.name, spec.kind) is not spec.kind:
+            yield f"{spec.name[1:]} is {seen[spec.name].value} in one place and {spec.kind.value} in another"
 
 
 def _plain(node: Node) -> object:

@@ -10,12 +10,15 @@ from typing import Any
 
 from qmisniff.definitions import cache
 from qmisniff.definitions.fields import message_specs
+from qmisniff.definitions.words import BUILTIN_ENUMS
 from qmisniff.definitions.model import Header, Message, from_plain
 from qmisniff.errors import DefinitionError
 from qmisniff.field import FieldSpec
 from qmisniff.paths import definition_dirs
 
+NAMES_FILE = "services.yaml"  # services of which only the name is known, a line each
 _HEAD = re.compile(r'^(service|id|title): *"?([^"\n#]*?)"? *(?:#.*)?$', re.MULTILINE)
+_NAMES_LINE = re.compile(r"^  (\d{1,9}): ([A-Za-z0-9_]{1,40}) (\S.*)$", re.MULTILINE)
 
 
 class Service:
@@ -23,7 +26,8 @@ class Service:
 
     def __init__(self, header: Header, plain: Mapping[str, Any]) -> None:
         self.header = header
-        self.enums: dict[str, dict[int, str]] = {name: dict(values) for name, values in plain["enums"]}
+        self.enums: dict[str, Mapping[int, str]] = dict(BUILTIN_ENUMS)
+        self.enums.update((name, dict(values)) for name, values in plain["enums"])
         self._plain: dict[int, Any] = {number: body for number, name, title, body in plain["messages"]}
         self._ids: dict[str, int] = {name: number for number, name, title, body in plain["messages"]}
         self.titles: dict[int, str] = {number: title for number, name, title, body in plain["messages"]}
@@ -70,7 +74,10 @@ class Registry:
         self._services: dict[int, Service | None] = {}
         for directory in dirs:
             for path in sorted(directory.glob("*.yaml")) if directory.is_dir() else ():
-                self._scan(path)
+                if path.name != NAMES_FILE:
+                    self._scan(path)
+        for directory in reversed(dirs):
+            self._scan_names(directory / NAMES_FILE)
         self._by_name = {header.name: header for header in self.headers.values()}
 
     def _scan(self, path: Path) -> None:
@@ -86,6 +93,15 @@ class Registry:
         else:
             self.headers[header.id] = header
             self._files.setdefault(header.id, []).append(path)
+
+    def _scan_names(self, path: Path) -> None:
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return
+        for number, service, title in _NAMES_LINE.findall(text):
+            if int(number) not in self.headers:
+                self.headers[int(number)] = Header(service.lower(), int(number), service, title)
 
     def service(self, number: int) -> Service | None:
         """The service with this id, None where none is defined (or its file is wrong: see `problems`)."""

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-from qmisniff.definitions.model import ADDRESS_SIZE, Address, Array, Bytes, Length, Number, Text, Type
+from qmisniff.definitions.model import ADDRESS_SIZE, Address, Array, Bytes, Length, Number, Struct, Text, Type
+from qmisniff.protocol.errors import ERRORS, RESULTS
 
 _NUMBER = re.compile(r"([uif])(8|16|24|32|40|48|64)")
 _SCALE = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
@@ -18,6 +19,10 @@ UNITS = frozenset(
     ["%", "A", "B", "C", "Hz", "J", "K", "KB", "MB", "MHz", "V", "W", "bit/s", "bytes", "dB", "dBm", "deg", "deg/s", "dp", "h", "kHz", "kbit/s", "kB", "km", "m", "m/s", "m/s2", "mA", "mAh", "mC", "mV", "mW", "min", "ms", "ns", "pages", "ppb", "ppm", "s", "us", "rad", "rad/s", "chips", "days", "K/s", "cm", "mm", "uV", "uA"]
 )
 _MAX_FIXED = 0xFFFF
+
+# The pair of words that the result TLV of a response is made of; a few indications carry it too.
+RESULT = Struct((("result", Number("u", 2, enum="qmi_result")), ("error", Number("u", 2, enum="qmi_error"))))
+BUILTIN_ENUMS: Mapping[str, Mapping[int, str]] = {"qmi_result": RESULTS, "qmi_error": ERRORS}
 
 
 class WordError(ValueError):
@@ -62,6 +67,8 @@ def parse_type(text: str, types: Mapping[str, Type]) -> Type:
         return Bytes(length, personal)
     if base in ADDRESS_SIZE:
         return Address(base, _take(rest, "be"), _last(rest, "personal"))
+    if base == "result" and not rest:
+        return RESULT
     if base in types:
         if rest:
             raise WordError(f"nothing can follow the named type {base}")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Error names of the QMI result TLV, second word (libqmi src/libqmi-glib/qmi-errors.h)."""
+"""Names of the two words of the QMI result TLV (libqmi src/libqmi-glib/qmi-errors.h)."""
+
+RESULTS = {0: "SUCCESS", 1: "FAILURE"}
 
 ERRORS = {
     0: "NONE",

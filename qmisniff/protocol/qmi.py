@@ -10,7 +10,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from qmisniff.field import FieldSpec, Kind
-from qmisniff.protocol.errors import ERRORS
+from qmisniff.protocol.errors import ERRORS, RESULTS
 from qmisniff.protocol.layout import Item, Layout
 
 CTL = 0  # the one service with a header of its own
@@ -39,7 +39,7 @@ COMPOUND = FieldSpec("qmi.compound", "Compound", Kind.BOOL, 1)
 TLV_TYPE = FieldSpec("qmi.tlv.type", "Type", Kind.UINT, 1, hex=True)
 TLV_LENGTH = FieldSpec("qmi.tlv.length", "Length", Kind.UINT, 2)
 TLV_VALUE = FieldSpec("qmi.tlv.value", "Value", Kind.BYTES)  # of a TLV nobody has described
-RESULT = FieldSpec("qmi.result", "Result", Kind.UINT, 2, labels={0: "SUCCESS", 1: "FAILURE"})
+RESULT = FieldSpec("qmi.result", "Result", Kind.UINT, 2, labels=RESULTS)
 ERROR = FieldSpec("qmi.error", "Error", Kind.UINT, 2, labels=ERRORS)
 RESPONSE_TO = FieldSpec("qmi.response_to", "Response to frame", Kind.UINT)
 RESPONSE_IN = FieldSpec("qmi.response_in", "Response in frame", Kind.UINT)
