@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where to save a capture, and whether to leave without."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Label
+
+from qmisniff.errors import CaptureFileError
+from qmisniff.tui.session import Session
+
+
+class SaveScreen(ModalScreen[bool], inherit_bindings=False):
+    """Asks for a file and saves to it. The result is whether the program may leave.
+
+    With `leaving` the capture is stopped first, and can be given up.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,ctrl+c", "cancel", "Cancel", id="save.cancel"),
+        Binding("ctrl+x", "give_up", "Leave without saving", id="save.give_up"),
+        Binding("tab", "app.focus_next", "Next", show=False, id="save.next"),
+        Binding("shift+tab", "app.focus_previous", "Previous", show=False, id="save.previous"),
+    ]
+    DEFAULT_CSS = """
+    SaveScreen {
+        align: center middle;
+        #question {
+            width: 72; max-width: 100%; height: auto; max-height: 100%; overflow-y: auto;
+            border: round $primary; padding: 0 1;
+        }
+        Input { border: none; height: 1; padding: 0; background: $boost; }
+        #said { color: $text-error; height: auto; width: 1fr; }
+        #said:empty { display: none; }
+        Horizontal { height: auto; margin-top: 1; }
+        Button { margin-right: 2; height: 1; border: none; min-width: 8; }
+    }
+    """
+
+    def __init__(self, session: Session, leaving: bool) -> None:
+        super().__init__()
+        self._session = session
+        self._leaving = leaving
+        self._replace: Path | None = None  # the existing file the user was told of
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="question") as question:
+            question.border_title = "Save the capture"
+            if self._leaving:
+                yield Label(f"{self._session.unsaved:,} packets are not saved.", markup=False)
+            yield Input(_suggestion(self._session), select_on_focus=False)
+            yield Label("", id="said", markup=False)
+            with Horizontal():
+                yield Button("Save", id="save", variant="primary")
+                if self._leaving:
+                    yield Button("Leave without saving (^x)", id="give-up", variant="warning")
+                yield Button("Cancel (Esc)", id="cancel")
+
+    def on_input_submitted(self) -> None:
+        self._try()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        if event.button.id == "save":
+            self._try()
+        elif event.button.id == "give-up":
+            self.action_give_up()
+        else:
+            self.action_cancel()
+
+    def action_cancel(self) -> None:
+        """Go back."""
+        self.dismiss(False)
+
+    def action_give_up(self) -> None:
+        """Leave without saving."""
+        if self._leaving:
+            self._session.give_up()
+            self.dismiss(True)
+
+    def _say(self, text: str) -> None:
+        self.query_one("#said", Label).update(text)
+
+    def _try(self) -> None:
+        name = self.query_one(Input).value.strip()
+        if not name:
+            self._say("Name a file.")
+            return
+        path = Path(name).expanduser()
+        if path.exists() and path != self._replace:
+            self._replace = path
+            self._say(f"{path} exists: save again to replace it.")
+            return
+        self._say("Saving ...")
+        self._write(path)
+
+    @work(thread=True, exclusive=True)
+    def _write(self, path: Path) -> None:
+        if self._leaving:
+            self._session.feed.stop()
+        try:
+            count = self._session.save(path)
+        except CaptureFileError as error:
+            self.app.call_from_thread(self._say, str(error))
+            return
+        self.app.call_from_thread(self._done, path, count)
+
+    def _done(self, path: Path, count: int) -> None:
+        self.app.notify(f"Saved {count:,} packets to {path}", markup=False)
+        self.dismiss(self._leaving)
+
+
+def _suggestion(session: Session) -> str:
+    """A name made of the time of the first packet."""
+    if not len(session.store):
+        return "qmisniff.pcapng"
+    try:
+        started = datetime.fromtimestamp(session.store.frame(0).ts_ns // 1_000_000_000)
+    except (OverflowError, ValueError, OSError):
+        return "qmisniff.pcapng"
+    return f"qmisniff-{started:%Y%m%d-%H%M%S}.pcapng"

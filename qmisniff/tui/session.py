@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One capture being looked at: what every screen shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qmisniff.dissect import Dissector
+from qmisniff.store import Store
+from qmisniff.tui.feed import Feed, Input
+from qmisniff.tui.recording import Recording, save
+
+
+class Session:
+    """A store, the feed that fills it, and how much of it has been saved.
+
+    Captures that are made now (live sources, pipes) are recorded in a temporary file until they are saved or given up.
+    """
+
+    def __init__(self, source: Input, dissector: Dissector, recording: Recording | None = None) -> None:
+        self.store = Store()
+        self.dissector = dissector
+        self.recording = recording
+        self.feed = Feed(self.store, source, recording)
+        self._saved = 0
+
+    @property
+    def unsaved(self) -> int:
+        """Packets that are in no file the user knows of."""
+        return 0 if self.recording is None else len(self.store) - self._saved
+
+    def save(self, path: Path) -> int:
+        """Write the packets received so far to a file; how many those are. Raises CaptureFileError."""
+        count = len(self.store)
+        save(path, map(self.store.frame, range(count)), self.feed.progress.lost)
+        self._saved = count
+        return count
+
+    def give_up(self) -> None:
+        """The user does not want what is unsaved."""
+        self._saved = len(self.store)
+
+    def close(self) -> Path | None:
+        """Stop the feed; the temporary file goes too, unless it holds what was neither saved nor given up: its path."""
+        ended = self.feed.stop()
+        if self.recording is None:
+            return None
+        if ended and not self.unsaved:
+            self.recording.discard()
+            return None
+        return self.recording.path
