@@ -34,7 +34,7 @@ from qmisniff.errors import DefinitionError
 from qmisniff.field import Kind
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
-_INTEGER = re.compile(r"-?\d{1,20}|0x[0-9a-fA-F]{1,16}")
+_INTEGER = re.compile(r"0|-?[1-9]\d{0,19}|0x[0-9a-fA-F]{1,16}")
 _RESERVED = frozenset({"array", "bits", "union", "any", "of", "rest", "personal", "label"})
 _MAX_LABEL = 200
 _MAX_TYPE_DEPTH = 8
@@ -398,6 +398,8 @@ def _plain(node: Node) -> object:
         return tuple(_plain(item) for item in node)
     if isinstance(node, Mapping):
         return tuple((str(key), _plain(value)) for key, value in node.items())
+    if node.quoted:
+        return str(node)
     if node in ("true", "false"):
         return node == "true"
     if _INTEGER.fullmatch(node):

@@ -29,6 +29,7 @@ class Scalar(str):
 
     line: int
     column: int
+    quoted: bool = False
 
 
 class Mapping(dict[Scalar, "Node"]):
@@ -89,6 +90,7 @@ class _Reader:
         tree: Node
         if isinstance(event, yaml.ScalarEvent):
             tree = Scalar(event.value)
+            tree.quoted = event.style in ("'", '"')
         elif isinstance(event, yaml.MappingStartEvent):
             tree = self.mapping(depth)
         else:

@@ -72,6 +72,12 @@ class Dissector:
         self._walk(frame, context, sink)
         return sink.into
 
+    def message_values(self, service: int, data: bytes) -> dict[str, Any]:
+        """`values` of a bare QMI message of a service."""
+        sink = ValuesSink(MAX_FIELDS)
+        self._qmi(data, 0, len(data), service, Context(), sink)
+        return sink.into
+
     def summary(self, frame: Frame, context: Context) -> Summary:
         """The frame as a row of a packet list."""
         sink = SummarySink(MAX_FIELDS)
