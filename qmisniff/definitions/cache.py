@@ -19,7 +19,7 @@ from qmisniff.definitions.model import Header, to_plain
 from qmisniff.errors import DefinitionError
 from qmisniff.paths import cache_dir
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def compiled(path: Path) -> tuple[Header, dict[str, Any]]:
@@ -37,7 +37,7 @@ def compiled(path: Path) -> tuple[Header, dict[str, Any]]:
         definition = load(path)
         body = {
             "enums": [[enum.name, [list(pair) for pair in enum.values]] for enum in definition.enums],
-            "messages": [[each.id, each.name, each.title, to_plain(each)] for each in definition.messages],
+            "messages": [[each.id, each.name, each.title, each.indication_title, to_plain(each)] for each in definition.messages],
         }
         found = [list(definition.header), body]
         _write(file, stamp, found)

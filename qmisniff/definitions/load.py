@@ -36,6 +36,7 @@ from qmisniff.field import Kind
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,19}|0x[0-9a-fA-F]{1,16}")
 _RESERVED = frozenset({"array", "bits", "union", "any", "of", "rest", "personal", "label"})
+_MESSAGE_KEYS = ("id", "title", "indication_title", "examples")
 _MAX_LABEL = 200
 _MAX_TYPE_DEPTH = 8
 _MAX_ERRORS = 100
@@ -150,6 +151,7 @@ class _Reader:
     def message(self, name: Scalar, tree: Node) -> Message:
         body = self.mapping(tree, "a message")
         number, title = -1, name.replace("_", " ").title()
+        indication_title = ""
         examples: tuple[Example, ...] = ()
         tlvs: dict[str, dict[int, Tlv]] = {}
         for key, value in body.items():
@@ -157,12 +159,14 @@ class _Reader:
                 number = self.integer(value, 0, 0xFFFF)
             elif key == "title":
                 title = self.label(value)
+            elif key == "indication_title":
+                indication_title = self.label(value)
             elif key == "examples":
                 examples = tuple(self.examples(value))
             else:
                 kinds = [kind.strip() for kind in key.split(",")]
                 if any(kind not in KINDS for kind in kinds):
-                    self.wrong(key, f"unknown key {key!r}: expected id, title, examples, {', '.join(KINDS)}")
+                    self.wrong(key, f"unknown key {key!r}: expected {', '.join(_MESSAGE_KEYS + KINDS)}")
                     continue
                 for kind in kinds:
                     tlvs.setdefault(kind, {})
@@ -176,7 +180,8 @@ class _Reader:
         if number < 0 and Scalar("id") not in body:
             self.wrong(name, f"message {name} has no id")
         sections = [tuple(tlvs[kind].values()) if kind in tlvs else None for kind in KINDS]
-        message = Message(str(name), number, title, (sections[0], sections[1], sections[2]), examples)
+        message = Message(str(name), number, title, (sections[0], sections[1], sections[2]), examples,
+                          indication_title)
         for conflict in _conflicts(message):
             self.wrong(name, conflict)
         return message

@@ -128,6 +128,7 @@ class Message(NamedTuple):
     title: str
     tlvs: tuple[tuple[Tlv, ...] | None, tuple[Tlv, ...] | None, tuple[Tlv, ...] | None]
     examples: tuple[Example, ...] = ()
+    indication_title: str = ""  # where the indication is called something else
 
 
 class Header(NamedTuple):

@@ -28,9 +28,15 @@ class Service:
         self.header = header
         self.enums: dict[str, Mapping[int, str]] = dict(BUILTIN_ENUMS)
         self.enums.update((name, dict(values)) for name, values in plain["enums"])
-        self._plain: dict[int, Any] = {number: body for number, name, title, body in plain["messages"]}
-        self._ids: dict[str, int] = {name: number for number, name, title, body in plain["messages"]}
-        self.titles: dict[int, str] = {number: title for number, name, title, body in plain["messages"]}
+        self._plain: dict[int, Any] = {}
+        self._ids: dict[str, int] = {}
+        self.titles: dict[int, str] = {}  # of requests and responses
+        self.indication_titles: dict[int, str] = {}
+        for number, name, title, indication_title, message in plain["messages"]:
+            self._plain[number] = message
+            self._ids[name] = number
+            self.titles[number] = title
+            self.indication_titles[number] = indication_title or title
         self._messages: dict[int, Message] = {}
         self._specs: dict[int, dict[str, FieldSpec]] = {}
 

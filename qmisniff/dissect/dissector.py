@@ -52,7 +52,7 @@ class Dissector:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._messages: dict[tuple[int, int, int], MessageDecoder | None] = {}
-        self._msgid_specs: dict[int, FieldSpec] = {}
+        self._msgid_specs: dict[tuple[int, bool], FieldSpec] = {}
         names = {header.id: header.service for header in registry.headers.values()}
         self._service = FieldSpec("qmi.service", "Service", Kind.UINT, labels=names)
         self._ctrl_service = FieldSpec("qrtr.ctrl.service", "Service", Kind.UINT, 4, labels=names)
@@ -228,7 +228,7 @@ class Dissector:
             sink.field(qmi.INSTANCE, context.instance, start, 0)
         flags, txn, msgid, length = layout.rows(data, start)
         sink.rows((flags, Row(qmi.TYPE, header.type, start, 1), Row(qmi.COMPOUND, header.compound, start, 1), txn,
-                   msgid._replace(spec=self._msgid_spec(service)), length))
+                   msgid._replace(spec=self._msgid_spec(service, header.type == qmi.INDICATION)), length))
         _context_fields(context, start, sink)
         if header.type > qmi.INDICATION:
             sink.problem(Severity.ERROR, "neither request, response nor indication", start, 1)
@@ -291,12 +291,13 @@ class Dissector:
             self._messages[key] = MessageDecoder(service.prefix, message, kind, service.enums) if message else None
         return self._messages[key]
 
-    def _msgid_spec(self, service: Service | None) -> FieldSpec:
-        number = service.header.id if service else -1
-        if number not in self._msgid_specs:
-            titles = service.titles if service else None
-            self._msgid_specs[number] = FieldSpec("qmi.msgid", "Message", Kind.UINT, 2, hex=True, labels=titles)
-        return self._msgid_specs[number]
+    def _msgid_spec(self, service: Service | None, indication: bool) -> FieldSpec:
+        """Message ids have other names in every service, and some other names for indications."""
+        key = (service.header.id if service else -1, indication)
+        if key not in self._msgid_specs:
+            titles = None if service is None else service.indication_titles if indication else service.titles
+            self._msgid_specs[key] = FieldSpec("qmi.msgid", "Message", Kind.UINT, 2, hex=True, labels=titles)
+        return self._msgid_specs[key]
 
 
 def _frame_layers(frame: Frame, context: Context, sink: Sink) -> None:
