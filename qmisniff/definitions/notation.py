@@ -111,6 +111,8 @@ def _message(message: Message, names: Names) -> Iterator[str]:
     yield f"    id: 0x{message.id:02x}"
     if message.title != message.name.replace("_", " ").title():
         yield f"    title: {quoted(message.title)}"
+    if message.indication_title:
+        yield f"    indication_title: {quoted(message.indication_title)}"
     for kinds, tlvs in sections(message).items():
         yield f"    {', '.join(kinds)}:"
         for tlv in sorted(tlvs):
