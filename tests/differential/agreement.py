@@ -52,10 +52,18 @@ def tlv_findings(tlv: Tlv, node: Node, printed: PrintedTlv, names: Names) -> Ite
     assert printed.name is not None and printed.id == tlv.id and printed.data == node.data
     if not same_name(node.path, printed.name):
         yield node.path, f"libqmi calls it {printed.name!r}"
+    if printed.error == "invalid string" and _has_empty_fixed_text(node):
+        return  # libqmi refuses a fixed-size string that is empty, and the whole TLV with it
     if printed.value is None:
         yield node.path, f"libqmi cannot read it: {printed.error}"
     else:
         yield from _value(node, printed.value, names)
+
+
+def _has_empty_fixed_text(node: Node) -> bool:
+    if isinstance(node, Branch):
+        return any(map(_has_empty_fixed_text, node.children))
+    return isinstance(node.kind, Text) and node.kind.length.form == "fixed" and node.raw == ""
 
 
 def _value(node: Node, printed: Printed, names: Names) -> Iterator[Finding]:
@@ -67,6 +75,10 @@ def _value(node: Node, printed: Printed, names: Names) -> Iterator[Finding]:
                 yield node.path, f"text {node.raw!r}, libqmi {printed!r}"
         case Leaf(), dict() if len(printed) == 1:  # we do not repeat a TLV's name for its only field
             yield from _value(node, next(iter(printed.values())), names)
+        case Branch(names=["result", "error"], children=[Leaf() as result, Leaf() as error]), str():
+            yield from _result(result, error, printed, names)
+        case Branch(names=[_]), str() | list():
+            yield from _value(node.children[0], printed, names)
         case Branch(names=list()), dict():
             yield from _struct(node, printed, names)
         case Branch(names=None), list() if len(node.children) == len(printed):
@@ -91,6 +103,13 @@ def _number(node: Leaf, printed: str, names: Names) -> Iterator[Finding]:
         yield node.path, f"{raw}, libqmi {printed!r}"
     elif "number" not in left and not (kind.enum or kind.flags or kind.truth):
         yield node.path, f"libqmi has names for its values: {printed!r}"
+
+
+def _result(result: Leaf, error: Leaf, printed: str, names: Names) -> Iterator[Finding]:
+    success, _, why = printed.partition("FAILURE: ")
+    assert isinstance(result.raw, int) and isinstance(error.raw, int)
+    if (result.raw == 0) != (success == "SUCCESS") or (why and not names.candidates(error.path, error.raw, why)):
+        yield result.path, f"{result.raw}, {error.raw}, libqmi {printed!r}"
 
 
 def _struct(node: Branch, printed: dict[str, Printed], names: Names) -> Iterator[Finding]:

@@ -23,6 +23,17 @@ CTL = 0
 RESPONSE = KINDS.index("response")
 
 
+@cache
+def registry() -> Registry:
+    """The project's own definitions, whatever the user has beside them."""
+    return Registry([DISSECTORS])
+
+
+SERVICES = [
+    number for number, header in sorted(registry().headers.items()) if (DISSECTORS / f"{header.name}.yaml").is_file()
+]
+
+
 class Case(NamedTuple):
     """One kind (index into KINDS) of one message."""
 
@@ -41,16 +52,12 @@ class Sample(NamedTuple):
     tlvs: list[tuple[Tlv, Node]]
 
 
-@cache
-def registry() -> Registry:
-    """The project's own definitions, whatever the user has beside them."""
-    return Registry([DISSECTORS])
-
-
 def cases(number: int) -> Iterator[Case]:
-    """All messages of one service."""
+    """All messages of one service; none where only the service's name is known."""
     service = registry().service(number)
-    assert service is not None, registry().problems
+    assert not registry().problems
+    if service is None:
+        return
     for name in service.message_names():
         message = service.message_named(name)
         assert message is not None

@@ -2,6 +2,8 @@
 """Reads the text that libqmi 1.32 prints for a message back into structures.
 
 A translated value is a scalar, a struct `[ a = '1' b = '2' ]` or an array `{ [0] = '1 ' [1] = '2 '}`, nested at will.
+An array that is one part of a longer one has its part's number before it, `[[Seq:7]] { [0] = '1 '}`, and is read as a
+struct of `Seq` and `elements`.
 libqmi escapes nothing: strings with apostrophes, brackets at their beginning or line ends cannot be told from what is
 around them, so whoever wants an answer does not send such strings.
 """
@@ -16,6 +18,7 @@ Printed = str | dict[str, "Printed"] | list["Printed"]
 _ERROR = " ERROR: "
 _NAMED = re.compile(r'"(.*)" \((0x[0-9a-fA-F]+)\)')
 _NUMBERED = re.compile(r"\(?(0x[0-9a-fA-F]+)\)?")
+_PART = re.compile(r"\[\[Seq:(\d+)\]\] ")
 _LINE = re.compile(r"  (\w+) *= (.*)")
 
 
@@ -48,7 +51,7 @@ def parse_message(text: str) -> PrintedMessage:
     """The message that `Oracle.printable` printed. Raises PrintedError."""
     sections: dict[str, list[dict[str, str]]] = {"QMUX:": [], "QMI:": [], "TLV:": []}
     lines: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line in sections:
             lines = {}
             sections[line].append(lines)
@@ -67,7 +70,7 @@ def parse_message(text: str) -> PrintedMessage:
 
 def parse_value(text: str) -> Printed:
     """The structure of a translated value. Raises PrintedError."""
-    if not text.startswith(("[ ", "{ [", "{}")):
+    if not text.startswith(("[ ", "{ [", "{}", "[[Seq:")):
         return text
     value, end = _nested(text, 0)
     if end != len(text):
@@ -100,6 +103,9 @@ def _nested(text: str, at: int) -> tuple[Printed, int]:
         return _array(text, at)
     if text.startswith("[ ", at):
         return _struct(text, at)
+    if match := _PART.match(text, at):
+        elements, end = _array(text, match.end())
+        return {"Seq": match[1], "elements": elements}, end
     end = text.find("'", at)
     if end < 0:
         raise PrintedError(f"no end of {text[at:]!r}")

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Damaged messages of every service: an answer always, in time, about bytes that are there.
+
+A million of them, by hand: python -m tests.differential.mutations
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from qmisniff.field import Field, FieldSpec, Kind, Problem, Severity
+from tests.differential.mutations import mutate, outside, run
+
+COUNT = 30_000
+SPEC = FieldSpec("x", "x", Kind.NONE)
+
+
+def test_damaged_messages() -> None:
+    found = run(COUNT, seed=20_260)
+    assert not found.failures, "\n".join([f"{len(found.failures)} failures", *found.failures[:10]])
+    assert not found.slow, "\n".join(found.slow[:10])
+    assert found.problems > COUNT / 2  # the damage is real
+
+
+def test_the_same_seed_makes_the_same_damage() -> None:
+    data = bytes(range(64))
+    assert [mutate(random.Random(5), data) for _ in range(3)] == [mutate(random.Random(5), data)] * 3
+    assert len({mutate(random.Random(seed), data) for seed in range(50)}) > 40
+
+
+@pytest.mark.parametrize(
+    ("root", "word"),
+    [
+        (Field(SPEC, None, 0, 8, [Field(SPEC, None, 4, 4)]), ""),
+        (Field(SPEC, None, 0, 8, [Field(SPEC, None, 4, 5)]), "not within 0..8"),
+        (Field(SPEC, None, 0, 8, [Field(SPEC, None, 4, 2, [Field(SPEC, None, 5, 2)])]), "not within 4..6"),
+        (Field(SPEC, None, 0, 8, [Field(SPEC, None, -1, 2)]), "not within 0..8"),
+        (Field(SPEC, None, 0, 8, [Field(SPEC, None, 0, -1)]), "not within 0..8"),
+        (Field(SPEC, None, 0, 8, [], Problem(Severity.WARN, "far", 8, 1)), "problem 'far'"),
+    ],
+)
+def test_a_field_outside_is_found(root: Field, word: str) -> None:
+    assert (word in outside(root, 8)) if word else outside(root, 8) == ""
