@@ -28,8 +28,9 @@ def compiled(path: Path) -> tuple[Header, dict[str, Any]]:
         stat = path.stat()
     except OSError as error:
         raise DefinitionError(f"{path}: {error.strerror}") from error
-    stamp = [_FORMAT, str(path.resolve()), stat.st_size, stat.st_mtime_ns]
-    file = cache_dir() / "definitions" / f"{path.stem}-{hashlib.blake2b(stamp[1].encode(), digest_size=6).hexdigest()}"
+    name = str(path.resolve())
+    stamp = [_FORMAT, name, stat.st_size, stat.st_mtime_ns]
+    file = cache_dir() / "definitions" / f"{path.stem}-{hashlib.blake2b(name.encode(), digest_size=6).hexdigest()}"
     found = _read(file, stamp)
     if found is None:
         from qmisniff.definitions.load import load  # YAML is imported only where nothing is cached
@@ -37,7 +38,9 @@ def compiled(path: Path) -> tuple[Header, dict[str, Any]]:
         definition = load(path)
         body = {
             "enums": [[enum.name, [list(pair) for pair in enum.values]] for enum in definition.enums],
-            "messages": [[each.id, each.name, each.title, each.indication_title, to_plain(each)] for each in definition.messages],
+            "messages": [
+                [each.id, each.name, each.title, each.indication_title, to_plain(each)] for each in definition.messages
+            ],
         }
         found = [list(definition.header), body]
         _write(file, stamp, found)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from qmisniff.definitions.fields import all_specs
 from qmisniff.definitions.model import (
     KINDS,
     RESULT_TLV,
@@ -29,7 +30,6 @@ from qmisniff.definitions.model import (
 )
 from qmisniff.definitions.words import BUILTIN_ENUMS, WordError, parse_length, parse_type
 from qmisniff.definitions.yamltree import Mapping, Node, Scalar, Sequence, TreeError, read_tree
-from qmisniff.definitions.fields import all_specs
 from qmisniff.errors import DefinitionError
 from qmisniff.field import Kind
 
@@ -367,7 +367,7 @@ class _Reader:
 
     def name(self, text: Scalar) -> None:
         if not NAME.fullmatch(text) or text in _RESERVED:
-            self.wrong(text, f"{text[:80]!r} is not a name: lower case letters, digits, _, and not a word of the format")
+            self.wrong(text, f"{text[:80]!r} is not a name: lower case letters, digits, _, and no word of the format")
 
     def label(self, node: Node | None) -> str:
         if isinstance(node, Scalar) and 0 < len(node) <= _MAX_LABEL and node.isprintable():

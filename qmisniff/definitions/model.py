@@ -82,7 +82,7 @@ class Struct(NamedTuple):
 class Array(NamedTuple):
     """Elements of one type."""
 
-    count: Length
+    count: Length  # type: ignore[assignment]  # hides tuple.count, which nothing here needs
     element: Type
 
 

@@ -15,9 +15,11 @@ _SCALE = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PREFIX = {"u8": 1, "u16": 2, "u32": 4}
 _TEXTS = ("string", "utf16", "gsm7", "bcd")
-UNITS = frozenset(
-    ["%", "A", "B", "C", "Hz", "J", "K", "KB", "MB", "MHz", "V", "W", "bit/s", "bytes", "dB", "dBm", "deg", "deg/s", "dp", "h", "kHz", "kbit/s", "kB", "km", "m", "m/s", "m/s2", "mA", "mAh", "mC", "mV", "mW", "min", "ms", "ns", "pages", "ppb", "ppm", "s", "us", "rad", "rad/s", "chips", "days", "K/s", "cm", "mm", "uV", "uA"]
-)
+UNITS = frozenset({
+    "%", "A", "B", "C", "Hz", "J", "K", "K/s", "KB", "MB", "MHz", "V", "W", "bit/s", "bytes", "chips", "cm", "dB",
+    "dBm", "days", "deg", "deg/s", "dp", "h", "kB", "kHz", "kbit/s", "km", "m", "m/s", "m/s2", "mA", "mAh", "mC", "mV",
+    "mW", "min", "mm", "ms", "ns", "pages", "ppb", "ppm", "rad", "rad/s", "s", "uA", "uV", "us",
+})
 _MAX_FIXED = 0xFFFF
 
 # The pair of words that the result TLV of a response is made of; a few indications carry it too.
@@ -112,12 +114,18 @@ def _number(number: Number, words: list[str]) -> Number:
         word = words.pop(0)
         if word == "be":
             number = number._replace(big_endian=True)
-        elif word in ("enum", "flags", "since") and words:
-            number = number._replace(**{word: words.pop(0)})
+        elif word == "enum" and words:
+            number = number._replace(enum=words.pop(0))
+        elif word == "flags" and words:
+            number = number._replace(flags=words.pop(0))
+        elif word == "since" and words:
+            number = number._replace(since=words.pop(0))
         elif word == "bool":
             number = number._replace(truth=True)
-        elif word in ("hex", "personal"):
-            number = number._replace(**{word: True})
+        elif word == "hex":
+            number = number._replace(hex=True)
+        elif word == "personal":
+            number = number._replace(personal=True)
         elif _SCALE.fullmatch(word):
             scale = Fraction(word)
             if not scale:
@@ -126,7 +134,7 @@ def _number(number: Number, words: list[str]) -> Number:
         elif word in UNITS:
             number = number._replace(unit=word)
         else:
-            raise WordError(f"unknown word {word!r}: not a unit, nor one of be, enum, flags, hex, bool, since, personal")
+            raise WordError(f"unknown word {word!r}: no unit, nor one of be, enum, flags, hex, bool, since, personal")
     named = bool(number.enum) + bool(number.flags) + number.truth
     if named > 1:
         raise WordError("enum, flags and bool exclude each other")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Text of a YAML file -> nested mappings, lists and strings that know their line and column.
 
-A definition file is untrusted: no tags, anchors or aliases, no duplicate keys, bounded size and depth. Scalars stay text
-(`no` is a label, not a truth value); what a number is, the reader of the tree decides.
+A definition file is untrusted: no tags, anchors or aliases, no duplicate keys, bounded size and depth. Scalars stay
+text (`no` is a label, not a truth value); what a number is, the reader of the tree decides.
 """
 
 from __future__ import annotations

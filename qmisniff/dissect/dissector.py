@@ -237,9 +237,9 @@ class Dissector:
             sink.problem(Severity.ERROR, f"{stop - end} bytes of the message are missing", header.tlvs - 2, 2)
         if decoder is None and service is not None:
             sink.problem(Severity.NOTE, f"message 0x{header.msgid:04x} is not described", header.tlvs - 4, 2)
-        elif decoder is not None and not decoder.known:
-            name = decoder.message.title
-            sink.problem(Severity.NOTE, f"{name} is not described as a {qmi.TYPES[header.type].lower()}", start, 1)
+        elif decoder is not None and not decoder.known and header.type in qmi.TYPES:
+            kind = qmi.TYPES[header.type].lower()
+            sink.problem(Severity.NOTE, f"{decoder.message.title} is not described as {kind}", start, 1)
         self._tlvs(data, header, min(stop, end), decoder, sink)
         if stop < end:
             self._data(data, stop, end, sink)

@@ -195,10 +195,9 @@ class _Writer:
                 self.add(f"{fixed[0].var} = d[p]")
             else:
                 self.add(f"{', '.join(item.var for item in fixed)}, = {self.const(layout.unpack_from)}(d, p)")
-            for item in fixed:
-                if isinstance(item.kind, Number) and _format(item.kind).endswith("s"):
-                    order = "big" if item.kind.big_endian else "little"
-                    self.add(f"{item.var} = {self.const(_integer(item.kind, order))}({item.var})")
+            for kind, _, _, var in fixed:
+                if isinstance(kind, Number) and _format(kind).endswith("s"):
+                    self.add(f"{var} = {self.const(_from_bytes(kind))}({var})")
         at = 0
         for item in run:
             position = f"p + {at}" if at else "p"
@@ -241,7 +240,8 @@ class _Writer:
                 self.add("raise stop(p, SHORT)")
         else:
             self.need(length.size)
-            self.add(f"{var} = int.from_bytes(d[p:p + {length.size}], 'little')" if length.size > 1 else f"{var} = d[p]")
+            many = f"int.from_bytes(d[p:p + {length.size}], 'little')"
+            self.add(f"{var} = {many if length.size > 1 else 'd[p]'}")
         return var
 
     def array(self, kind: Array, path: str, target: str) -> None:
@@ -482,13 +482,13 @@ def _size(kind: Type) -> int:
             raise TypeError("not of fixed size")
 
 
-def _integer(kind: Number, order: str) -> Callable[[bytes], int | float]:
+def _from_bytes(kind: Number) -> Callable[[bytes], int | float]:
     """What turns the bytes of a number that struct cannot unpack little-endian into it."""
     if kind.form == "f":
         layout = Struct(">" + _CODES["f", kind.size])
         return lambda raw: float(layout.unpack(raw)[0])
     signed = kind.form == "i"
-    if order == "big":
+    if kind.big_endian:
         return lambda raw: int.from_bytes(raw, "big", signed=signed)
     return lambda raw: int.from_bytes(raw, "little", signed=signed)
 

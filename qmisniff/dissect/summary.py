@@ -117,8 +117,5 @@ class SummarySink(ValuesSink):
 
 def address(node: int, port: int) -> str:
     """`node:port` as qmisniff writes it everywhere: the port hexadecimal unless it is a small number."""
-    if port in qrtr.CONTROL_PORTS:
-        shown = "CTRL"
-    else:
-        shown = f"0x{port:x}" if port >= 0x4000 else str(port)
+    shown = "CTRL" if port in qrtr.CONTROL_PORTS else f"0x{port:x}" if port >= 0x4000 else str(port)
     return f"{'BCAST' if node == qrtr.NODE_BROADCAST else node}:{shown}"

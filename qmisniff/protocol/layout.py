@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A header as one table, read three ways: with struct (one packet), as a numpy dtype (a column of them), as field specs."""
+"""A header as one table, read three ways: by struct (one packet), as a numpy dtype (a column of them), as fields."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class Layout:
                 rows.append(Row(spec, value, offset, spec.size))
                 offset += spec.size
             return rows
-        order = "little" if self._byte_order == "<" else "big"
         for spec in self.specs:
             raw = data[offset : offset + spec.size]
             if len(raw) < spec.size:
                 break
-            rows.append(Row(spec, int.from_bytes(raw, "little" if order == "little" else "big"), offset, spec.size))
+            value = int.from_bytes(raw, "little" if self._byte_order == "<" else "big")
+            rows.append(Row(spec, value, offset, spec.size))
             offset += spec.size
         return rows
 
