@@ -10,8 +10,8 @@ from typing import Any
 
 from qmisniff.definitions import cache
 from qmisniff.definitions.fields import message_specs
-from qmisniff.definitions.words import BUILTIN_ENUMS
 from qmisniff.definitions.model import Header, Message, from_plain
+from qmisniff.definitions.words import BUILTIN_ENUMS
 from qmisniff.errors import DefinitionError
 from qmisniff.field import FieldSpec
 from qmisniff.paths import definition_dirs
