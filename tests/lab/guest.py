@@ -105,7 +105,9 @@ def run_command(command: Sequence[str], out: Path, *, timeout: float) -> GuestRe
 
 
 def shell(out: Path) -> int:
-    """Boot a guest with a shell on this terminal; returns when it is left."""
+    """Boot a guest with a shell on this terminal; returns when it is left. GuestFailed where there is no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise GuestFailed("a shell in a guest needs a terminal; without one, give a command")
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     print(f"guest: modprobe qrtr-tun loads QRTR; {out} is writable; leave with Ctrl-D", file=sys.stderr)

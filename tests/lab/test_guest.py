@@ -25,6 +25,12 @@ def test_missing_tool_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path
         guest.run_command(["true"], tmp_path / "out", timeout=60.0)
 
 
+def test_shell_without_a_terminal_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with Path(os.devnull).open() as no_terminal, pytest.raises(guest.GuestFailed, match="needs a terminal"):
+        monkeypatch.setattr(sys, "stdin", no_terminal)
+        guest.shell(tmp_path / "out")
+
+
 @pytest.mark.lab
 def test_program_runs_as_root_and_its_failure_is_told(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
