@@ -2,6 +2,11 @@
 """Where our name of a message, TLV or field is not libqmi's in another spelling: filter name -> what libqmi prints."""
 
 NAMES = {
+    "qmi.dms.activate_manual.prl.segment": "prl_segment",
+    "qmi.dms.activate_manual.prl.total_length": "prl_total_length",
+    "qmi.dms.foxconn_set_fcc_authentication.code": "Value",
+    "qmi.dms.get_stored_image_info.pri_version.info": "pri_info",
+    "qmi.dms.get_stored_image_info.pri_version.version": "pri_version",
     "qmi.loc.delete_assist_data": "Delete Assistance Data",
     "qmi.loc.delete_assist_data.delete_all_flag": "Delete All",
     "qmi.loc.delete_assist_data.delete_cell_db_data_mask": "Delete Cell Database Mask",

@@ -32,7 +32,9 @@ ASKED = [number for number in SERVICES if number < 256]  # what fits in a QMUX f
 # Filter name -> why libqmi says something else about it.
 _LEVELS = "its names are only level-0 to level-8, which is the number"
 EXPLAINED = {
-    "qmi.dms.activate_manual.prl.prl_segment": "libqmi prints the sequence number and the elements, and not the count",
+    "qmi.dms.foxconn_set_fcc_authentication.code.magic_string": "another vendor's layout of the same id, a text where "
+    "libqmi reads one byte for this vendor",
+    "qmi.dms.activate_manual.prl.segment": "libqmi prints the sequence number and the elements, and not the count",
     "qmi.loc.event_fix_session_state.session_id": "one byte in the location service's own tables; libqmi reads the "
     "fix recurrence of Start here, and gives the message that name too",
     "qmi.loc.event_position_report.sensor_data_usage": "two masks of 32 bits, which libqmi reads as one of 64",
