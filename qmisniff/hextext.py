@@ -13,15 +13,16 @@ _TOKEN = re.compile(r"(?:0x|\\x)([0-9a-f]{1,2})(?![0-9a-f])|((?:[0-9a-f]{2})+)(?
 _BETWEEN = re.compile(r"[\s,:;{}\[\]()\"'.|-]*")
 # `0010: 01 02 ..  ascii`, as xxd, hexdump -C and tshark -x print: offset, bytes, two spaces, the same as text.
 _DUMP = re.compile(
-    r"^\s*[0-9a-f]{4,8}:? {1,2}((?:[0-9a-f]{2,4} {1,2}){0,15}[0-9a-f]{2,4})(?:\s{2,}.*)?$", re.IGNORECASE
+    r"^\s*([0-9a-f]{4,8}):?(?: {1,2}((?:(?:[0-9a-f]{2}){1,2} {1,2}){0,31}(?:[0-9a-f]{2}){1,2})(?:\s{2,}.*)?)?$",
+    re.IGNORECASE,
 )
 
 
 def parse_hex(text: str) -> bytes:
     """The bytes of one packet. Raises UsageError with the place where the text stops being hexadecimal."""
-    dumped = [_DUMP.match(line) for line in text.splitlines() if line.strip()]
-    if len(dumped) > 1 and all(dumped):
-        text = " ".join(match[1] for match in dumped if match)
+    dumped = _dumped([line for line in text.splitlines() if line.strip()])
+    if len(dumped) == 1:
+        return dumped[0]
     data = bytearray()
     at = _skip(text, 0)
     while at < len(text):
@@ -31,6 +32,42 @@ def parse_hex(text: str) -> bytes:
         data += bytes([int(match[1], 16)]) if match[1] else bytes.fromhex(match[2])
         at = _skip(text, match.end())
     return bytes(data)
+
+
+def parse_packets(text: str) -> list[bytes]:
+    """The packets of a whole text: one a line, or hex dumps, each beginning at offset 0. Raises UsageError with the
+    line that is neither."""
+    lines = text.splitlines()
+    dumped = _dumped([line for line in lines if line.strip()])
+    if dumped:
+        return dumped
+    packets: list[bytes] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            packets.append(parse_hex(line))
+        except UsageError as error:
+            raise UsageError(f"line {number}: {error.args[0]}", error.remedy) from None
+    return [packet for packet in packets if packet]
+
+
+def _dumped(lines: list[str]) -> list[bytes]:
+    """The packets of a hex dump of two lines or more; none where the lines are no such dump.
+
+    Words of four digits look like an offset and bytes: it is a dump only if the offsets count the bytes.
+    """
+    packets: list[bytearray] = []
+    for at, line in enumerate(lines):
+        match = _DUMP.match(line)
+        offset = int(match[1], 16) if match else -1
+        if offset == 0 and match and match[2]:
+            packets.append(bytearray())
+        elif not packets or offset != len(packets[-1]):
+            return []
+        # Beside a full line, text such as "beef" could be taken for bytes; only the last line may be a short one.
+        follows = _DUMP.match(lines[at + 1]) if at + 1 < len(lines) else None
+        width = int(follows[1], 16) - offset if follows else 0
+        packets[-1] += bytes.fromhex(match[2] or "")[: width if width > 0 else 16] if match else b""
+    return [bytes(packet) for packet in packets] if len(lines) > 1 else []
 
 
 def _skip(text: str, at: int) -> int:

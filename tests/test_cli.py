@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from qmisniff import cli
+from qmisniff import cli, export
 from qmisniff.capture_file import Writer
+from qmisniff.cli import traffic, verbs
 from tests import factories as make
 
 IMEI = b"001017000000015"
@@ -75,6 +76,21 @@ def test_json_is_one_array_of_packets_with_byte_ranges(sample: Path) -> None:
     assert whole[offset : offset + size] == IMEI
 
 
+def test_ndjson_is_a_flat_object_a_line(sample: Path) -> None:
+    packets = [json.loads(line) for line in run("read", str(sample), "-T", "ndjson").stdout.splitlines()]
+    assert [(packet["schema"], packet["frame.number"]) for packet in packets] == [(1, 1), (1, 2), (1, 3), (1, 4)]
+    answer = packets[2]
+    assert (answer["qmi.service"], answer["qmi.service.label"]) == (2, "DMS")
+    assert answer["qmi.dms.get_ids.imei"] == IMEI.decode()
+    assert answer["qmi.tlv.type"] == [2, 0x11]
+    assert bytes.fromhex(packets[3]["data.data"] if "data.data" in packets[3] else packets[3]["qmi.tlv.value"])
+    assert not any(isinstance(value, dict) for packet in packets for value in packet.values())
+
+
+def test_the_command_line_offers_every_format() -> None:
+    assert set(verbs.FORMATS) == set(export.FORMATS)
+
+
 def test_an_empty_capture_is_an_empty_array(tmp_path: Path) -> None:
     path = tmp_path / "empty.pcapng"
     with path.open("wb") as stream:
@@ -92,7 +108,7 @@ def test_standard_input_is_read_as_it_comes(sample: Path) -> None:
 
 
 def test_nothing_in_a_packet_reaches_the_terminal_as_an_escape(sample: Path) -> None:
-    for more in ([], ["-V", "-x"], ["-T", "json"]):
+    for more in ([], ["-V", "-x"], ["-T", "json"], ["-T", "ndjson"]):
         assert b"\x1b" not in run("read", str(sample), *more).stdout
 
 
@@ -131,12 +147,12 @@ def test_a_file_named_alone_opens_the_screen(monkeypatch: pytest.MonkeyPatch) ->
         opened.append(options.file)
         return 0
 
-    monkeypatch.setattr(cli, "tui", tui)
+    monkeypatch.setattr(traffic, "tui", tui)
     assert cli.main(["captures/some.pcapng"]) == 0
     assert opened == ["captures/some.pcapng"]
 
 
-@pytest.mark.parametrize("verb", sorted(cli.VERBS))
+@pytest.mark.parametrize("verb", sorted(cli.command_line()[1].names))
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     shown = run(verb, "--help").stdout.decode()
     assert f"  qmisniff {verb}" in shown.partition("examples:")[2]

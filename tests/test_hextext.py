@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qmisniff.errors import UsageError
 from qmisniff.frame import Link
-from qmisniff.hextext import guess_link, parse_hex
+from qmisniff.hextext import guess_link, parse_hex, parse_packets
 from tests import factories as make
 
 BYTES = bytes.fromhex("010c00000201001122aF")
@@ -34,6 +34,41 @@ BYTES = bytes.fromhex("010c00000201001122aF")
 )
 def test_notations(text: str) -> None:
     assert parse_hex(text) == BYTES
+
+
+HEXDUMP_C = """\
+00000000  01 0c 00 00 02 01 00 11  22 af 62 65 65 66 20 20  |........".beef  |
+00000010  41                                                |A|
+00000011
+"""
+XXD = """\
+00000000: 010c 0000 0201 0011 22af 6162 6364 6566  beef
+00000010: 41                                       A
+"""
+
+
+def test_text_beside_a_dump_is_not_taken_for_bytes() -> None:
+    assert parse_hex(HEXDUMP_C) == BYTES + b"beef  A"
+    assert parse_hex(XXD) == BYTES + b"abcdefA"
+
+
+def test_one_packet_a_line_even_where_words_look_like_offsets() -> None:
+    assert parse_packets("0102 0304\n\n  0506 0708\n") == [bytes([1, 2, 3, 4]), bytes([5, 6, 7, 8])]
+    assert parse_packets("01\n02:03\n") == [b"\1", b"\2\3"]
+
+
+def test_each_dump_from_offset_0_is_a_packet() -> None:
+    assert parse_packets(HEXDUMP_C + XXD) == [BYTES + b"beef  A", BYTES + b"abcdefA"]
+
+
+def test_the_line_that_is_not_hexadecimal_is_named() -> None:
+    with pytest.raises(UsageError, match=r"line 3: not hexadecimal at character 4"):
+        parse_packets("01 02\n\n01 xx\n")
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=5))
+def test_lines_round_trip(packets: list[bytes]) -> None:
+    assert parse_packets("\n".join(packet.hex(" ") for packet in packets)) == packets
 
 
 @pytest.mark.parametrize("text", ["01 0g", "1 2 3", "0x123", "hello", "01 0c 0"])

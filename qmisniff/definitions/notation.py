@@ -215,8 +215,8 @@ def _bits(bits: BitField) -> str:
 
 def _length(length: Length) -> str:
     """Nothing for the rest."""
-    base = {"fixed": str(length.size), "prefix": _PREFIX.get(length.size, ""), "field": length.field}.get(length.form, "")
-    return _words(base, "bytes" * length.counts_bytes)
+    base = {"fixed": str(length.size), "prefix": _PREFIX.get(length.size, ""), "field": length.field}
+    return _words(base.get(length.form, ""), "bytes" * length.counts_bytes)
 
 
 def _words(*words: str) -> str:

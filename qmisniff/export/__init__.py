@@ -12,21 +12,33 @@ from importlib import import_module
 from typing import Protocol, TextIO
 
 from qmisniff.dissect import Dissector
+from qmisniff.field import Field
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
 
 FORMATS = {  # name -> module, class, what it is
     "text": ("qmisniff.export.text", "TextFormat", "one line a packet; -V adds the tree, -x the bytes"),
     "json": ("qmisniff.export.json", "JsonFormat", "the tree of every packet, one array"),
+    "ndjson": ("qmisniff.export.ndjson", "NdjsonFormat", "the values of every packet by filter name, an object a line"),
 }
+FRAME_LAYERS = ("frame", "tap")  # about the capture, not in the packet's bytes
 
 
 @dataclass(slots=True, frozen=True)
 class Detail:
-    """How much of each packet a format that leaves a choice shows."""
+    """How much of each packet is shown, where a format leaves a choice.
+
+    Bytes that were typed in have no time, number or process: without `frame`, formats leave out what only a captured
+    frame has.
+    """
 
     tree: bool = False
     bytes: bool = False
+    frame: bool = True
+
+    def layers(self, root: Field) -> list[Field]:
+        """The layers of a decoded tree that are shown."""
+        return [layer for layer in root.children if self.frame or layer.spec.name not in FRAME_LAYERS]
 
 
 class Format(Protocol):

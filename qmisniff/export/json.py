@@ -4,18 +4,19 @@
 A packet is `{"schema": 1, "number", "time_ns", "source", "destination", "protocol", "info", "layers": [FIELD...]}`, a
 FIELD `{"name", "label", "value", "text", "offset", "size"}` and, where there are any, `"children": [FIELD...]` and
 `"problem": {"severity", "text"}`. Bytes are hex, an enum is its number. The schema number grows when a key changes
-its meaning; keys may be added within one.
+its meaning; keys may be added within one. A float that is no number is the text "NaN", "Infinity" or "-Infinity".
 """
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, TextIO
 
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.text import field_text
 from qmisniff.export import Detail
-from qmisniff.field import Field
+from qmisniff.field import Field, Value
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
 
@@ -28,20 +29,21 @@ class JsonFormat:
     def __init__(self, dissector: Dissector, out: TextIO, detail: Detail) -> None:
         self._dissector = dissector
         self._out = out
+        self._detail = detail
         self._separator = "[\n"
 
     def write(self, frame: Frame, context: Context) -> None:
         """Print one frame as an element of the array."""
         row = self._dissector.summary(frame, context)
-        packet = {
-            "schema": SCHEMA,
-            "number": context.number,
-            "time_ns": frame.ts_ns,
+        packet: dict[str, Any] = {"schema": SCHEMA}
+        if self._detail.frame:
+            packet |= {"number": context.number, "time_ns": frame.ts_ns}
+        packet |= {
             "source": row.source,
             "destination": row.destination,
             "protocol": row.protocol,
             "info": row.info,
-            "layers": [field_object(field) for field in self._dissector.tree(frame, context).children],
+            "layers": [field_object(field) for field in self._detail.layers(self._dissector.tree(frame, context))],
         }
         self._out.write(self._separator + json.dumps(packet))
         self._separator = ",\n"
@@ -53,11 +55,10 @@ class JsonFormat:
 
 def field_object(field: Field) -> dict[str, Any]:
     """A field and everything below it as what json can print."""
-    value = field.value
     made: dict[str, Any] = {
         "name": field.spec.name,
         "label": field.spec.label,
-        "value": value.hex() if isinstance(value, bytes) else value,
+        "value": plain_value(field.value),
         "text": field_text(field),
         "offset": field.offset,
         "size": field.size,
@@ -67,3 +68,12 @@ def field_object(field: Field) -> dict[str, Any]:
     if field.children:
         made["children"] = [field_object(child) for child in field.children]
     return made
+
+
+def plain_value(value: Value) -> str | int | float | None:
+    """A value as JSON can have it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from qmisniff.dissect import Dissector
@@ -25,16 +25,9 @@ class TextFormat:
 
     def write(self, frame: Frame, context: Context) -> None:
         """Print one frame; times are seconds since the first frame written."""
-        if self._start_ns is None:
-            self._start_ns = frame.ts_ns
-        row = self._dissector.summary(frame, context)
-        since = (frame.ts_ns - self._start_ns) / 1e9
-        lines = [
-            f"{context.number:>6} {since:>11.6f} {row.source:>14} → {row.destination:<14} "
-            f"{row.protocol:<9} {len(frame.data):>5}  {row.info}"
-        ]
+        lines = [self._row(frame, context)] if self._detail.frame else []
         if self._detail.tree:
-            lines += tree_lines(self._dissector.tree(frame, context))
+            lines += tree_lines(self._detail.layers(self._dissector.tree(frame, context)))
         if self._detail.bytes:
             lines += hex_lines(frame.data)
         if self._detail.tree or self._detail.bytes:
@@ -44,10 +37,20 @@ class TextFormat:
     def close(self) -> None:
         """Nothing ends a text."""
 
+    def _row(self, frame: Frame, context: Context) -> str:
+        if self._start_ns is None:
+            self._start_ns = frame.ts_ns
+        row = self._dissector.summary(frame, context)
+        since = (frame.ts_ns - self._start_ns) / 1e9
+        return (
+            f"{context.number:>6} {since:>11.6f} {row.source:>14} → {row.destination:<14} "
+            f"{row.protocol:<9} {len(frame.data):>5}  {row.info}"
+        )
 
-def tree_lines(root: Field, indent: str = "    ") -> Iterator[str]:
-    """The lines of a tree, its root left out, each level indented by `indent`, problems in brackets."""
-    stack = [(child, 0) for child in reversed(root.children)]
+
+def tree_lines(layers: Sequence[Field], indent: str = "    ") -> Iterator[str]:
+    """The lines of trees, each level indented by `indent`, problems in brackets."""
+    stack = [(layer, 0) for layer in reversed(layers)]
     while stack:
         field, depth = stack.pop()
         yield indent * depth + field_text(field)

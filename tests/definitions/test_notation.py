@@ -20,7 +20,7 @@ FILES = sorted(path for path in data_dir("dissectors").glob("*.yaml") if path.na
 def by_id(definition: Definition) -> list[Any]:
     """The definition, the TLVs of a message in order of their ids: a file groups them as it likes."""
     messages = [
-        each._replace(tlvs=tuple(tlvs if tlvs is None else tuple(sorted(tlvs)) for tlvs in each.tlvs))
+        [*each._replace(tlvs=(None, None, None)), *[tlvs and sorted(tlvs) for tlvs in each.tlvs]]
         for each in definition.messages
     ]
     return [definition.header, definition.enums, messages]
@@ -52,7 +52,8 @@ def test_named_structs_are_written_once_and_read_as_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["plain", "5gnr", "- dash", "a: b", "#hash", 'quo"te', "back\\slash", "[x]", " space ", "", "*star", "?", "~"]
+    "text",
+    ["plain", "5gnr", "- dash", "a: b", "#hash", 'quo"te', "back\\slash", "[x]", " space ", "", "*star", "?", "~"],
 )
 def test_any_label_survives_quotes(text: str) -> None:
     tree = read_tree(f"key: {quoted(text)}\nflow: {{key: {quoted(text)}}}\n")

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The verbs that capture, print and show traffic."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
+from qmisniff.errors import CaptureFileError, UsageError
+
+if TYPE_CHECKING:
+    from qmisniff.frame import Frame
+    from qmisniff.store import Store
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verbs tui, capture, read, interfaces."""
+    added = verbs.add(
+        tui,
+        "look at a capture or at live traffic",
+        "qmisniff tui modem.pcapng",
+        "qmisniff tui -i kernel",
+        "ssh phone qmisniff capture -w - | qmisniff tui -",
+    )
+    added.add_argument("file", nargs="?", metavar="FILE", help="a pcapng or pcap file, - for standard input")
+    added.add_argument("-i", dest="interface", metavar="SOURCE", help="a source of `qmisniff interfaces`")
+    definitions_option(added)
+
+    added = verbs.add(
+        capture,
+        "tap a source and write what it sees as pcapng",
+        "qmisniff capture -w modem.pcapng",
+        "qmisniff capture -w - | qmisniff read -",
+        "qmisniff capture -c 100",
+    )
+    added.add_argument(
+        "-i", dest="interface", metavar="SOURCE", default="auto", help="a source of `qmisniff interfaces`"
+    )
+    added.add_argument("-w", dest="write", metavar="FILE", help="the file to write, - for standard output")
+    added.add_argument("-c", dest="count", metavar="N", type=_count, help="stop after N packets")
+
+    added = verbs.add(
+        read,
+        "print a capture",
+        "qmisniff read modem.pcapng",
+        "qmisniff read modem.pcapng -V -c 10",
+        "qmisniff read modem.pcapng -T json | jq '.[].info'",
+        "qmisniff read modem.pcapng -T ndjson | grep get_signal_info",
+    )
+    added.add_argument("file", metavar="FILE", help="a pcapng or pcap file, - for standard input")
+    added.add_argument("-V", dest="tree", action="store_true", help="print the decoded tree of each packet")
+    added.add_argument("-x", dest="bytes", action="store_true", help="print the bytes of each packet")
+    added.add_argument("-T", dest="format", choices=FORMATS, default="text", help="output format")
+    added.add_argument("-c", dest="count", metavar="N", type=_count, help="stop after N packets")
+    definitions_option(added)
+
+    verbs.add(interfaces, "list every source, and whether it can run here", "qmisniff interfaces")
+
+
+def capture(options: argparse.Namespace) -> int:
+    """`qmisniff capture`: tap a source and write what it sees as pcapng."""
+    from qmisniff.capture import open_source
+    from qmisniff.capture.run import run
+
+    source = open_source(options.interface)
+    path = Path(options.write or _default_name())
+    if options.write == "-":
+        if sys.stdout.isatty():
+            raise UsageError("-w - would write binary data to the terminal", "redirect it, or name a file")
+        return run(source, sys.stdout.buffer, options.count, sys.stderr)
+    with _create(path) as sink:
+        if options.write is None:
+            print(f"writing to {path}", file=sys.stderr)
+        return run(source, sink, options.count, sys.stderr)
+
+
+def read(options: argparse.Namespace) -> int:
+    """`qmisniff read`: print a capture."""
+    from qmisniff.capture_file import Reader
+    from qmisniff.dissect import Dissector
+    from qmisniff.export import Detail, open_format
+    from qmisniff.store import Store
+
+    with _open(options.file) as stream, registry(options) as definitions:
+        reader = Reader(stream, options.file)
+        detail = Detail(tree=options.tree, bytes=options.bytes)
+        form = open_format(options.format, Dissector(definitions), sys.stdout, detail)
+        store = Store()
+        for row in _rows(store, reader, stream.seekable()):
+            form.write(store.frame(row), store.context(row))
+            if row + 1 == options.count:
+                break
+        form.close()
+    if reader.damage:
+        print(f"qmisniff: {reader.damage}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def tui(options: argparse.Namespace) -> int:
+    """`qmisniff tui`: look at a capture, or at live traffic."""
+    from qmisniff.tui import run
+
+    with registry(options) as definitions:
+        return run(file=options.file, interface=options.interface, registry=definitions)
+
+
+def interfaces(options: argparse.Namespace) -> int:
+    """`qmisniff interfaces`: every source, and whether it can run here."""
+    from qmisniff.capture import BACKENDS, probe
+
+    for name in BACKENDS:
+        state = probe(name)
+        print(f"{name:<10} {'ready' if state.ok else 'not here':<9} {state.reason}")
+        if state.remedy and not state.ok:
+            print(f"{'':<20} {state.remedy}")
+    return 0
+
+
+def _rows(store: Store, frames: Iterable[Frame], whole: bool) -> Iterator[int]:
+    """The rows of a store as it fills: after all of a file, so that requests know their responses, or one by one."""
+    if whole:
+        store.extend(frames)
+        yield from range(len(store))
+        return
+    for frame in frames:
+        store.extend([frame])
+        yield len(store) - 1
+        sys.stdout.flush()
+
+
+def _open(name: str) -> BinaryIO:
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return Path(name).open("rb")
+    except OSError as error:
+        raise CaptureFileError(f"{name}: {error.strerror}", "") from None
+
+
+def _create(path: Path) -> BinaryIO:
+    """A new capture file that only its owner can read: captures hold identities."""
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+    except OSError as error:
+        raise CaptureFileError(f"{path}: {error.strerror}", "choose another place with -w") from None
+
+
+def _default_name() -> str:
+    from datetime import datetime
+
+    return f"qmisniff-{datetime.now():%Y%m%d-%H%M%S}.pcapng"
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value

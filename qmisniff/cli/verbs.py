@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What verbs are declared with: a function, a line of help, examples; and the options that several of them take."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qmisniff.errors import UsageError
+
+if TYPE_CHECKING:
+    from qmisniff.definitions import Registry
+
+FORMATS = ("text", "json", "ndjson")
+_SHAPE = argparse.RawDescriptionHelpFormatter
+
+
+class Verbs:
+    """The verbs of the program, or those below one verb."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The words that are verbs."""
+        return frozenset(self._verbs.choices)
+
+    def add(
+        self, run: Callable[[argparse.Namespace], int], summary: str, *examples: str, notes: str = ""
+    ) -> argparse.ArgumentParser:
+        """A verb called as its function is, an underscore at the end left out."""
+        added = self._parser(run.__name__.rstrip("_"), summary, examples, notes)
+        added.set_defaults(run=run)
+        return added
+
+    def group(self, name: str, summary: str, *examples: str) -> Verbs:
+        """A verb that only has verbs below it."""
+        return Verbs(self._parser(name, summary, examples, ""))
+
+    def _parser(self, name: str, summary: str, examples: tuple[str, ...], notes: str) -> argparse.ArgumentParser:
+        epilog = "\n  ".join(["examples:", *examples])
+        description = f"{summary[0].upper()}{summary[1:]}." + (f"\n\n{notes}" if notes else "")
+        return self._verbs.add_parser(
+            name, help=summary, description=description, epilog=epilog, formatter_class=_SHAPE
+        )
+
+
+def definitions_option(parser: argparse.ArgumentParser) -> None:
+    """`--dissectors DIR`."""
+    parser.add_argument(
+        "--dissectors",
+        metavar="DIR",
+        action="append",
+        help="a folder of definitions that add to or replace the shipped",
+    )
+
+
+@contextmanager
+def registry(options: argparse.Namespace) -> Iterator[Registry]:
+    """The definitions that the command line asks for; standard error says once which files are left out, and why.
+
+    Raises UsageError where `--dissectors` names no folder.
+    """
+    from qmisniff.definitions import open_registry
+
+    folders = [Path(folder) for folder in options.dissectors or ()]
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: not a folder", "--dissectors names a folder of .yaml files")
+    opened = open_registry(folders)
+    # Who names a folder wants to know of its mistakes now; other files are read when something of them is decoded.
+    for folder in folders:
+        for path in folder.glob("*.yaml"):
+            opened.service_named(path.stem)
+    said = list(opened.problems)
+    for problem in said:
+        print(f"qmisniff: left out: {problem}", file=sys.stderr)
+    try:
+        yield opened
+    finally:
+        for problem in opened.problems[len(said) :]:
+            print(f"qmisniff: left out: {problem}", file=sys.stderr)
