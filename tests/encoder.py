@@ -34,7 +34,6 @@ from qmisniff.field import Value
 # No apostrophe, bracket or brace: libqmi's printed text cannot be read back with them in it.
 _LETTERS = "abcxyzABCXYZ0123456789 .-_:/@+,é€"
 _GSM7_LETTERS = {code: chr(code) for code in b"abcxyzABCXYZ0123456789 .-:/+,"}
-_MOST_ELEMENTS = 4
 _MOST_CHARACTERS = 12
 _RESULT = 0x02
 Labels = Mapping[str, Mapping[int, str]]
@@ -80,11 +79,12 @@ def leaves(node: Node, offset: int) -> Iterator[tuple[str, Value, int, int]]:
 
 
 class Encoder:
-    """Draws values; `enums` are the labels of the service's enums, by name."""
+    """Draws values; `enums` are the labels of the service's enums, by name, `most` the most elements of an array."""
 
-    def __init__(self, rng: random.Random, enums: Labels) -> None:
+    def __init__(self, rng: random.Random, enums: Labels, most: int = 4) -> None:
         self.rng = rng
         self.enums = enums
+        self.most = most
 
     def message(self, prefix: str, message: Message, kind: int) -> list[tuple[Tlv, Node]]:
         """Every TLV that this kind of the message may have, in the definition's order."""
@@ -230,7 +230,7 @@ class Encoder:
             if reference and isinstance(each, Union):
                 drawn[reference] = self.rng.choice(each.cases)[0]
             elif reference and reference not in drawn:
-                drawn[reference] = self.rng.randint(0, _MOST_ELEMENTS) * 2
+                drawn[reference] = self.rng.randint(0, self.most) * 2
         children: list[Node] = []
         for name, each in kind.fields:
             below = f"{path}.{name}"
@@ -251,7 +251,7 @@ class Encoder:
         return Branch(path, b"".join(child.data for child in children), children, [name for name, _ in kind.fields])
 
     def _array(self, kind: Array, path: str, given: int | None) -> Branch:
-        count = self._size(kind.count, given, _MOST_ELEMENTS)
+        count = self._size(kind.count, given, self.most)
         elements: list[Node] = []
         if kind.count.form == "field" and kind.count.counts_bytes:
             raise TypeError("an array whose bytes are counted by a field")

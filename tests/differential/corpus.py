@@ -66,10 +66,10 @@ def cases(number: int) -> Iterator[Case]:
                 yield Case(service, message, kind)
 
 
-def sample(case: Case, seed: int | str) -> Sample:
-    """The message with every TLV it can have; the same seed gives the same bytes."""
+def sample(case: Case, seed: int | str, most: int = 4) -> Sample:
+    """The message with every TLV it can have, arrays of up to `most`; the same seed gives the same bytes."""
     rng = random.Random(f"{case} {seed}")
-    tlvs = Encoder(rng, case.service.enums).message(case.service.prefix, case.message, case.kind)
+    tlvs = Encoder(rng, case.service.enums, most).message(case.service.prefix, case.message, case.kind)
     body = [factories.tlv(2, bytes(4))] if case.kind == RESPONSE else []
     body += [factories.tlv(tlv.id, node.data) for tlv, node in tlvs]
     return Sample(message(case, b"".join(body)), tlvs)
