@@ -31,8 +31,8 @@ from tests.lab import services
 LAB = Path(__file__).resolve().parent
 SAMPLE = "/sys/kernel/debug/qmi_sample"
 PROGRAMS = ("modem", "sample_server", "watch_client")  # in the order they start
-START_TIMEOUT = 30.0
-CLIENT_TIMEOUT = 40.0
+START_TIMEOUT = 60.0
+CLIENT_TIMEOUT = 60.0
 ODDITIES = (
     "header-v2", "header-v2-options", "malformed-tlv", "short-message", "unknown-message", "compound",
     "unknown-service", "no-such-port",

@@ -40,7 +40,7 @@ def test_program_runs_as_root_and_its_failure_is_told(tmp_path: Path) -> None:
         "pathlib.Path(sys.argv[1], 'mine').write_text(sys.argv[2])\n"
         "sys.exit('told so')\n"
     )
-    result = guest.run_in_guest(program, tmp_path / "out", QUOTED, timeout=60.0)
+    result = guest.run_in_guest(program, tmp_path / "out", QUOTED, timeout=120.0)
     assert result.stdout == "0 True default_int_handler\n"
     assert (tmp_path / "out" / "mine").read_text() == QUOTED
     assert result.exit_code == 1
