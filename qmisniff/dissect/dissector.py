@@ -8,7 +8,7 @@ from typing import Any
 
 from qmisniff.definitions import Registry
 from qmisniff.definitions.registry import Service
-from qmisniff.dissect.message import MAX_FIELDS, MAX_TLVS, MessageDecoder, tlv_ranges
+from qmisniff.dissect.message import MAX_TLVS, RESULT_DECODER, MessageDecoder, tlv_ranges
 from qmisniff.dissect.sinks import Sink, TreeSink, ValuesSink
 from qmisniff.dissect.summary import Summary, SummarySink, address
 from qmisniff.field import Field, FieldSpec, Kind, Severity
@@ -62,25 +62,25 @@ class Dissector:
     def tree(self, frame: Frame, context: Context) -> Field:
         """The frame as a tree; its children are the layers: frame, tap, qrtr, ..."""
         root = Field(FRAME, None, 0, len(frame.data))
-        self._walk(frame, context, TreeSink(root, MAX_FIELDS))
+        self._walk(frame, context, TreeSink(root))
         return root
 
     def values(self, frame: Frame, context: Context) -> dict[str, Any]:
         """The frame as filter name -> value (number, text, bytes, truth value), or a list of values where a field
         occurs more than once; the label of an enum stands under `NAME.label`."""
-        sink = ValuesSink(MAX_FIELDS)
+        sink = ValuesSink()
         self._walk(frame, context, sink)
         return sink.into
 
     def message_values(self, service: int, data: bytes) -> dict[str, Any]:
         """`values` of a bare QMI message of a service."""
-        sink = ValuesSink(MAX_FIELDS)
+        sink = ValuesSink()
         self._qmi(data, 0, len(data), service, Context(), sink)
         return sink.into
 
     def summary(self, frame: Frame, context: Context) -> Summary:
         """The frame as a row of a packet list."""
-        sink = SummarySink(MAX_FIELDS)
+        sink = SummarySink()
         self._walk(frame, context, sink)
         return sink.row(frame, context, self.registry)
 
@@ -247,27 +247,30 @@ class Dissector:
 
     def _tlvs(self, data: bytes, header: qmi.Header, end: int, decoder: MessageDecoder | None, sink: Sink) -> None:
         at = header.tlvs
+        if decoder is not None and decoder.known and sink.tlvs(decoder, data, at, end):
+            return
         seen: set[int] = set()
         failed = False
         for count, found in enumerate(tlv_ranges(data, at, end)):
             if count >= MAX_TLVS:
                 sink.problem(Severity.ERROR, f"more than {MAX_TLVS} TLVs", at, end - at)
                 break
-            if found.type == qmi.RESULT_TLV and header.type == qmi.RESPONSE:
-                sink.result(found, data)
-                failed = data[found.value : found.value + 2] not in (b"\0\0", b"")
-            else:
-                sink.tlv(found, decoder.tlvs.get(found.type) if decoder else None, data)
-            at = found.end
+            tlv = decoder.tlvs.get(found.type) if decoder else None
+            if tlv is None and found.type == qmi.RESULT_TLV and header.type == qmi.RESPONSE:
+                tlv = RESULT_DECODER
+            if tlv is RESULT_DECODER:
+                failed = data[found.value : min(found.value + 2, found.end)] != b"\0\0"
+            sink.tlv(found, tlv, data)
+            at, size = found.end, found.end - found.start
             if found.value + found.length > end:
-                sink.problem(Severity.ERROR, f"TLV 0x{found.type:02x} says {found.length} bytes, "
-                                             f"{end - found.value} are left", found.start, at - found.start)
+                left = end - found.value
+                text = f"TLV 0x{found.type:02x} says {found.length} bytes, {left} are left"
+                sink.problem(Severity.ERROR, text, found.start, size)
             elif found.type in seen:
-                sink.problem(Severity.WARN, f"TLV 0x{found.type:02x} again", found.start, at - found.start)
-            elif decoder and decoder.known and found.type not in decoder.tlvs and (
-                    found.type != qmi.RESULT_TLV or header.type != qmi.RESPONSE):
+                sink.problem(Severity.WARN, f"TLV 0x{found.type:02x} again", found.start, size)
+            elif tlv is None and decoder and decoder.known:
                 severity = Severity.WARN if found.type < 0x10 else Severity.NOTE
-                sink.problem(severity, f"TLV 0x{found.type:02x} is not described", found.start, at - found.start)
+                sink.problem(severity, f"TLV 0x{found.type:02x} is not described", found.start, size)
             seen.add(found.type)
         if at < end:
             sink.field(qmi.TLV_VALUE, data[at:end], at, end - at)
@@ -275,12 +278,10 @@ class Dissector:
                 sink.problem(Severity.ERROR, f"{end - at} bytes are no TLV", at, end - at)
         if decoder is None:
             return
-        if header.type == qmi.RESPONSE and qmi.RESULT_TLV not in seen:
-            sink.problem(Severity.WARN, "the response has no result", header.tlvs, 0)
-        if not failed:
-            for tlv in decoder.mandatory:
-                if tlv.id not in seen:
-                    sink.problem(Severity.WARN, f"mandatory TLV 0x{tlv.id:02x} {tlv.name} is missing", header.tlvs, 0)
+        for tlv_ in decoder.mandatory:
+            if tlv_.id not in seen and (not failed or tlv_.id == qmi.RESULT_TLV):
+                text = f"mandatory TLV 0x{tlv_.id:02x} {tlv_.name} is missing"
+                sink.problem(Severity.WARN, text, header.tlvs, 0)
 
     def _decoder(self, number: int | None, msgid: int, kind: int, service: Service | None) -> MessageDecoder | None:
         if number is None or service is None:

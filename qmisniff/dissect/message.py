@@ -3,140 +3,23 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from qmisniff.definitions.fields import Enums
-from qmisniff.definitions.model import Choice, Message, Struct, Tlv, Type
-from qmisniff.dissect.generate import Compiled, Output, Reason, Stop, compile_tlv
+from qmisniff.definitions.model import RESULT_TLV, Choice, Message, Struct, Tlv, Type
+from qmisniff.definitions.words import BUILTIN_ENUMS, RESULT
+from qmisniff.dissect.compile import Decode, Output, compile_tlv
+from qmisniff.dissect.source import Reason, Stop
+from qmisniff.dissect.values import add
 from qmisniff.field import Field, FieldSpec, Kind, Problem, Severity
 from qmisniff.protocol import qmi
 
 MAX_FIELDS = 4000  # of one message; what comes after them stays bytes
 MAX_TLVS = 256  # there are no more types
 
-_REMAINDER = FieldSpec("qmi.tlv.undecoded", "Undecoded", Kind.BYTES)
-
-
-class TlvDecoder:
-    """One TLV of one message."""
-
-    def __init__(self, tlv: Tlv, path: str, enums: Enums) -> None:
-        self.tlv = tlv
-        self.path = path
-        self.enums = enums
-        layouts = tlv.type.layouts if isinstance(tlv.type, Choice) else (tlv.type,)
-        self._layouts: tuple[Type, ...] = layouts
-        self._compiled: dict[tuple[int, Output, bool], Compiled] = {}
-        inline = all(isinstance(layout, Struct) for layout in layouts)
-        self.heading = FieldSpec(path if inline else "", f"TLV 0x{tlv.id:02x} {tlv.name}", Kind.NONE)
-        self.inline = inline
-
-    def _function(self, layout: int, output: Output, careful: bool) -> Compiled:
-        found = self._compiled.get((layout, output, careful))
-        if found is None:
-            found = compile_tlv(self._layouts[layout], self.path, self.enums, output, careful)
-            self._compiled[layout, output, careful] = found
-        return found
-
-    def _decode(self, output: Output, data: bytes, start: int, end: int, into: Any, budget: list[int]) -> Stop | int:
-        """Decode into a list of Fields or a dict; where decoding ended, or why it stopped."""
-        chosen = 0
-        if len(self._layouts) > 1:
-            for layout in range(len(self._layouts)):
-                trial: Any = {} if output is Output.VALUES else []
-                try:
-                    if self._function(layout, output, False).decode(data, start, end, trial, budget[:]) == end:
-                        chosen = layout
-                        break
-                except Stop:
-                    pass
-        quick = self._function(chosen, output, False)
-        made = len(into) if output is Output.TREE else 0
-        spent = budget[0]
-        try:
-            return quick.decode(data, start, end, into, budget)
-        except Stop as stop:
-            if stop.reason is not Reason.SHORT:
-                return stop
-        finally:
-            if quick.lists:
-                collapse(into, quick.lists)
-        if output is Output.TREE:
-            del into[made:]
-        budget[0] = spent
-        careful = self._function(chosen, output, True)
-        try:
-            return careful.decode(data, start, end, into, budget)
-        except Stop as stop:
-            return stop
-        finally:
-            if careful.lists:
-                collapse(into, careful.lists)
-
-    def tree(self, data: bytes, start: int, end: int, children: list[Field], budget: list[int]) -> Problem | None:
-        """Append the value's fields; whatever does not decode follows as bytes, and the problem says why."""
-        made = len(children)
-        found = self._decode(Output.TREE, data, start, end, children, budget)
-        budget[0] -= len(children) - made
-        problem, at = self._problem(found, start, end)
-        if at < end:
-            children.append(Field(_REMAINDER, data[at:end], at, end - at, [], problem))
-            return None
-        return problem
-
-    def values(self, data: bytes, start: int, end: int, into: dict[str, Any], budget: list[int]) -> Problem | None:
-        """Put the value's fields into a dict under their filter names."""
-        found = self._decode(Output.VALUES, data, start, end, into, budget)
-        if found == end:
-            return None
-        problem, at = self._problem(found, start, end)
-        if at < end:
-            add(into, _REMAINDER.name, data[at:end])
-        return problem
-
-    def _problem(self, found: Stop | int, start: int, end: int) -> tuple[Problem | None, int]:
-        if isinstance(found, Stop):
-            severity = Severity.ERROR if found.reason is Reason.SHORT else Severity.NOTE
-            what = f"{self.tlv.name}: {found.reason.value}"
-            return Problem(severity, what, found.at, end - found.at), found.at
-        if found < end:
-            count = end - found
-            return Problem(Severity.WARN, f"{self.tlv.name}: {count} bytes more than known", found, count), found
-        return None, end
-
-
-class MessageDecoder:
-    """One kind (request, response, indication) of one message."""
-
-    def __init__(self, prefix: str, message: Message, kind: int, enums: Enums) -> None:
-        self.message = message
-        section = message.tlvs[kind] if kind < len(message.tlvs) else None
-        self.known = section is not None
-        self.tlvs = {
-            tlv.id: TlvDecoder(tlv, f"{prefix}.{message.name}.{tlv.name}", enums) for tlv in section or ()
-        }
-        self.mandatory = tuple(tlv for tlv in section or () if tlv.mandatory)
-
-
-def add(into: dict[str, Any], name: str, value: Any) -> None:
-    """Put a value under a name that may be there already: then its values become a list."""
-    if name not in into:
-        into[name] = value
-    elif isinstance(found := into[name], list):
-        found.append(value)
-    else:
-        into[name] = [found, value]
-
-
-def collapse(into: dict[str, Any], names: tuple[str, ...]) -> None:
-    """A list of one value becomes the value, a list of none goes."""
-    for name in names:
-        found = into[name]
-        if not found:
-            del into[name]
-        elif len(found) == 1:
-            into[name] = found[0]
+UNDECODED = FieldSpec("qmi.tlv.undecoded", "Undecoded", Kind.BYTES)
 
 
 class TlvRange(NamedTuple):
@@ -157,3 +40,152 @@ def tlv_ranges(data: bytes, start: int, end: int) -> Iterator[TlvRange]:
         stop = min(value + length, end)
         yield TlvRange(kind, length, start, value, stop)
         start = stop
+
+
+class TlvDecoder:
+    """One TLV of one message."""
+
+    def __init__(self, tlv: Tlv, path: str, enums: Enums) -> None:
+        self.tlv = tlv
+        self._path = path
+        self._enums = enums
+        self._layouts: tuple[Type, ...] = tlv.type.layouts if isinstance(tlv.type, Choice) else (tlv.type,)
+        self._compiled: dict[tuple[int, Output, bool], Decode] = {}
+        # The fields of a struct stand directly below the TLV; any other value is one field below it.
+        self.inline = all(isinstance(layout, Struct) for layout in self._layouts)
+        self.heading = FieldSpec(path if self.inline else "", f"TLV 0x{tlv.id:02x} {tlv.name}", Kind.NONE)
+
+    def _function(self, layout: int, output: Output, careful: bool) -> Decode:
+        found = self._compiled.get((layout, output, careful))
+        if found is None:
+            found = compile_tlv(self._layouts[layout], self._path, self._enums, output, careful)
+            self._compiled[layout, output, careful] = found
+        return found
+
+    def quick(self, output: Output) -> Decode:
+        """The decode function for a value that is as it should be: on any other it raises Stop or ends elsewhere."""
+        if len(self._layouts) == 1:
+            return self._function(0, output, False)
+
+        def first_that_fits(data: bytes, start: int, end: int, into: Any, budget: list[int]) -> int:
+            return self._function(self._fitting(data, start, end), output, False)(data, start, end, into, budget)
+
+        return first_that_fits
+
+    def _fitting(self, data: bytes, start: int, end: int) -> int:
+        """The index of the first layout that uses up all bytes; 0 where none does."""
+        for layout in range(len(self._layouts) if len(self._layouts) > 1 else 0):
+            try:
+                if self._function(layout, Output.VALUES, False)(data, start, end, {}, [MAX_FIELDS]) == end:
+                    return layout
+            except Stop:
+                pass
+        return 0
+
+    def tree(self, data: bytes, start: int, end: int, children: list[Field], budget: list[int]) -> Problem | None:
+        """Append the value's fields; whatever does not decode follows as bytes, and the problem says why."""
+        layout, made, left = self._fitting(data, start, end), len(children), budget[0]
+        try:
+            at = self._function(layout, Output.TREE, False)(data, start, end, children, budget)
+            if at == end:
+                return None
+            stop = None
+        except Stop as early:
+            at, stop = early.at, early
+        if stop is not None and stop.reason is Reason.SHORT:
+            del children[made:]
+            budget[0] = left
+            at, stop = self._careful(layout, Output.TREE, data, start, end, children, budget)
+        problem = self._problem(at, stop, end)
+        if at < end:
+            children.append(Field(UNDECODED, data[at:end], at, end - at, [], problem))
+            return None
+        return problem
+
+    def values(self, data: bytes, start: int, end: int, into: dict[str, Any], budget: list[int]) -> Problem | None:
+        """Add the value's fields to a dict under their filter names."""
+        layout, part = self._fitting(data, start, end), dict[str, Any]()
+        at, stop = self._careful(layout, Output.VALUES, data, start, end, part, budget)
+        for name, value in part.items():
+            for each in value if isinstance(value, list) else (value,):
+                add(into, name, each)
+        if at < end:
+            add(into, UNDECODED.name, data[at:end])
+        return self._problem(at, stop, end)
+
+    def _careful(
+        self, layout: int, output: Output, data: bytes, start: int, end: int, into: Any, budget: list[int]
+    ) -> tuple[int, Stop | None]:
+        try:
+            return self._function(layout, output, True)(data, start, end, into, budget), None
+        except Stop as stop:
+            return stop.at, stop
+
+    def _problem(self, at: int, stop: Stop | None, end: int) -> Problem | None:
+        name, size = self.tlv.name, end - at
+        if stop is not None:
+            severity = Severity.ERROR if stop.reason is Reason.SHORT else Severity.NOTE
+            return Problem(severity, f"{name}: {stop.reason.value}", at, size)
+        if size:
+            return Problem(Severity.WARN, f"{name}: {size} bytes more than are described", at, size)
+        return None
+
+
+RESULT_DECODER = TlvDecoder(Tlv(RESULT_TLV, "result", True, RESULT), "qmi", BUILTIN_ENUMS)
+
+
+class MessageDecoder:
+    """One kind (request, response, indication) of one message."""
+
+    def __init__(self, prefix: str, message: Message, kind: int, enums: Enums) -> None:
+        section = message.tlvs[kind] if kind < len(message.tlvs) else None
+        self.message = message
+        self.known = section is not None
+        self.tlvs = {
+            tlv.id: TlvDecoder(tlv, f"{prefix}.{message.name}.{tlv.name}", enums) for tlv in section or ()
+        }
+        if kind == qmi.RESPONSE:
+            self.tlvs[RESULT_TLV] = RESULT_DECODER
+        self.mandatory = tuple(decoder.tlv for decoder in self.tlvs.values() if decoder.tlv.mandatory)
+        self._needed = frozenset(tlv.id for tlv in self.mandatory)
+        self._quick = {output: _Functions(self.tlvs, output) for output in Output}
+
+    def quick(self, data: bytes, start: int, end: int, output: Output, into: Any) -> tuple[list[int], list[int]] | None:
+        """Decode the TLVs of a message that is all right, and give their types and lengths.
+
+        None where anything at all is wrong or unknown: `into` then holds rubbish, and the message must be taken TLV
+        by TLV to find out what it is.
+        """
+        types: list[int] = []
+        lengths: list[int] = []
+        functions, budget, head = self._quick[output], [MAX_FIELDS], qmi.TLV_HEAD.unpack_from
+        try:
+            for _ in range(MAX_TLVS):
+                if start >= end:
+                    break
+                kind, length = head(data, start)
+                start += 3
+                stop = start + length
+                if functions[kind](data, start, stop, into, budget) != stop:
+                    return None
+                types.append(kind)
+                lengths.append(length)
+                start = stop
+        except (KeyError, Stop, IndexError, struct.error):
+            return None
+        # A type twice makes fewer different types; a value beyond the end of the message has moved `start` there.
+        found = set(types)
+        return (types, lengths) if start == end and len(found) == len(types) and found >= self._needed else None
+
+
+class _Functions(dict[int, Decode]):
+    """TLV type -> decode function, compiled when first asked for. Raises KeyError for a type that is not described."""
+
+    def __init__(self, decoders: dict[int, TlvDecoder], output: Output) -> None:
+        super().__init__()
+        self._decoders = decoders
+        self._output = output
+
+    def __missing__(self, kind: int) -> Decode:
+        function = self[kind] = self._decoders[kind].quick(self._output)
+        return function

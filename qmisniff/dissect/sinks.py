@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from qmisniff.dissect.message import TlvDecoder, TlvRange, add
+from qmisniff.dissect.compile import Output
+from qmisniff.dissect.message import MAX_FIELDS, RESULT_DECODER, MessageDecoder, TlvDecoder, TlvRange
 from qmisniff.dissect.text import value_text
-from qmisniff.dissect.values import flag_names
+from qmisniff.dissect.values import add, flag_names
 from qmisniff.field import Field, FieldSpec, Kind, Problem, Severity, Value
 from qmisniff.protocol import qmi
 from qmisniff.protocol.layout import Row
@@ -20,18 +21,21 @@ EXPERT_MESSAGE = FieldSpec("expert.message", "Message", Kind.STRING)
 class Sink(Protocol):
     """Takes the parts of a frame in the order of its bytes."""
 
-    budget: list[int]
-
     def layer(self, spec: FieldSpec, text: str | None, offset: int, size: int) -> None:
         """A protocol layer begins; fields go into it until the next one."""
 
-    def field(self, spec: FieldSpec, value: Value, offset: int, size: int) -> None: ...
+    def rows(self, rows: Iterable[Row]) -> None:
+        """Fields of the layer that occur once."""
 
-    def rows(self, rows: Iterable[Row]) -> None: ...
+    def field(self, spec: FieldSpec, value: Value, offset: int, size: int) -> None:
+        """A field that may occur again."""
 
-    def tlv(self, found: TlvRange, decoder: TlvDecoder | None, data: bytes) -> None: ...
+    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
+        """Take all TLVs of a message at once; False where they must be taken one by one."""
+        ...
 
-    def result(self, found: TlvRange, data: bytes) -> None: ...
+    def tlv(self, found: TlvRange, decoder: TlvDecoder | None, data: bytes) -> None:
+        """One TLV; without a decoder its value is bytes."""
 
     def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
         """Something is wrong with a range of bytes of the current layer."""
@@ -40,58 +44,57 @@ class Sink(Protocol):
 class TreeSink:
     """Builds the tree below `root`."""
 
-    def __init__(self, root: Field, budget: int) -> None:
-        self.root = root
-        self.current = root
-        self.budget = [budget]
+    def __init__(self, root: Field) -> None:
+        self._root = root
+        self._layer = root
+        self._budget = [MAX_FIELDS]
 
     def layer(self, spec: FieldSpec, text: str | None, offset: int, size: int) -> None:
-        self.current = Field(spec, text, offset, size)
-        self.root.children.append(self.current)
-
-    def field(self, spec: FieldSpec, value: Value, offset: int, size: int) -> None:
-        self.current.children.append(Field(spec, value, offset, size))
+        self._layer = Field(spec, text, offset, size)
+        self._root.children.append(self._layer)
 
     def rows(self, rows: Iterable[Row]) -> None:
-        self.current.children.extend([Field(*row) for row in rows])
+        self._layer.children.extend([Field(*row) for row in rows])
+
+    def field(self, spec: FieldSpec, value: Value, offset: int, size: int) -> None:
+        self._layer.children.append(Field(spec, value, offset, size))
+
+    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
+        return False  # every TLV has its own node
 
     def tlv(self, found: TlvRange, decoder: TlvDecoder | None, data: bytes) -> None:
-        node = self._tlv(found, decoder.heading if decoder else None)
+        kind, length, start, value, end = found
+        children = [Field(qmi.TLV_TYPE, kind, start, 1), Field(qmi.TLV_LENGTH, length, start + 1, 2)]
+        node = Field(decoder.heading if decoder else _unknown(kind), None, start, end - start, children)
+        self._layer.children.append(node)
         if decoder is None:
-            value = data[found.value : found.end]
-            node.children.append(Field(qmi.TLV_VALUE, value, found.value, len(value)))
+            children.append(Field(qmi.TLV_VALUE, data[value:end], value, end - value))
             return
-        first = len(node.children)
-        node.problem = decoder.tree(data, found.value, found.end, node.children, self.budget)
-        if not decoder.inline and len(node.children) > first and node.children[first].spec.kind is not Kind.NONE:
-            node.value = value_text(node.children[first])
-
-    def result(self, found: TlvRange, data: bytes) -> None:
-        node = self._tlv(found, _RESULT)
-        if found.end - found.value < 4:
-            node.problem = Problem(Severity.ERROR, "the result TLV has 4 bytes", found.start, found.end - found.start)
-            return
-        result = Field(qmi.RESULT, int.from_bytes(data[found.value : found.value + 2], "little"), found.value, 2)
-        error = Field(qmi.ERROR, int.from_bytes(data[found.value + 2 : found.value + 4], "little"), found.value + 2, 2)
-        node.children += [result, error]
-        node.value = value_text(result if not result.value else error)
-        if result.value:
-            node.problem = Problem(Severity.NOTE, f"the request failed: {node.value}", found.start, 7)
-
-    def _tlv(self, found: TlvRange, heading: FieldSpec | None) -> Field:
-        node = Field(heading or _unknown(found.type), None, found.start, found.end - found.start, [
-            Field(qmi.TLV_TYPE, found.type, found.start, 1),
-            Field(qmi.TLV_LENGTH, found.length, found.start + 1, 2),
-        ])
-        self.current.children.append(node)
-        return node
+        node.problem = decoder.tree(data, value, end, children, self._budget)
+        if decoder is RESULT_DECODER:
+            _show_result(node)
+        elif not decoder.inline and len(children) > 2 and children[2].spec.kind is not Kind.NONE:
+            node.value = value_text(children[2])
 
     def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
-        node = Field(EXPERT_MESSAGE, text, offset, size, [], Problem(severity, text, offset, size))
-        self.current.children.append(node)
+        problem = Problem(severity, text, offset, size)
+        self._layer.children.append(Field(EXPERT_MESSAGE, text, offset, size, [], problem))
 
 
-_RESULT = FieldSpec("", "TLV 0x02 result", Kind.NONE)
+def _show_result(node: Field) -> None:
+    """The result beside the TLV's name; a failure is remarkable."""
+    words = {child.spec.name: child for child in node.children}
+    result, error = words.get("qmi.result"), words.get("qmi.error")
+    if result is None or error is None:
+        return
+    if result.value == 0:
+        node.value = value_text(result)
+        return
+    node.value = value_text(error)
+    if node.problem is None:
+        node.problem = Problem(Severity.NOTE, f"the request failed: {node.value}", node.offset, node.size)
+
+
 _UNKNOWN: dict[int, FieldSpec] = {}
 
 
@@ -104,13 +107,19 @@ def _unknown(kind: int) -> FieldSpec:
 class ValuesSink:
     """Fills `into`: filter name -> value, or a list where a field occurs more than once."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self) -> None:
         self.into: dict[str, Any] = {}
-        self.budget = [budget]
-        self.seen: set[int] = set()
+        self._budget = [MAX_FIELDS]
 
     def layer(self, spec: FieldSpec, text: str | None, offset: int, size: int) -> None:
         pass
+
+    def rows(self, rows: Iterable[Row]) -> None:
+        into = self.into
+        for spec, value, _, _ in rows:
+            into[spec.name] = value
+            if spec.labels is not None and value in spec.labels:
+                into[f"{spec.name}.label"] = spec.labels[value]  # type: ignore[index]  # None is in no labels
 
     def field(self, spec: FieldSpec, value: Value, offset: int, size: int) -> None:
         add(self.into, spec.name, value)
@@ -118,40 +127,26 @@ class ValuesSink:
             label = flag_names(value, spec.labels) if spec.flags else spec.labels.get(value, "")
             add(self.into, f"{spec.name}.label", label)
 
-    def rows(self, rows: Iterable[Row]) -> None:
-        into = self.into
-        for spec, value, _, _ in rows:
-            into[spec.name] = value
-            if spec.labels is not None and value in spec.labels:
-                into[f"{spec.name}.label"] = spec.labels[value]  # type: ignore[index]
+    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
+        part: dict[str, Any] = {}
+        heads = decoder.quick(data, start, end, Output.VALUES, part)
+        if heads is None:
+            return False
+        self.into.update(part)
+        if types := heads[0]:
+            self.into["qmi.tlv.type"] = types if len(types) > 1 else types[0]
+            self.into["qmi.tlv.length"] = heads[1] if len(types) > 1 else heads[1][0]
+        return True
 
     def tlv(self, found: TlvRange, decoder: TlvDecoder | None, data: bytes) -> None:
-        self._tlv(found)
+        add(self.into, "qmi.tlv.type", found.type)
+        add(self.into, "qmi.tlv.length", found.length)
         if decoder is None:
             add(self.into, "qmi.tlv.value", data[found.value : found.end])
             return
-        again = found.type in self.seen
-        self.seen.add(found.type)
-        into: dict[str, Any] = {} if again else self.into
-        problem = decoder.values(data, found.value, found.end, into, self.budget)
-        if again:
-            for name, value in into.items():
-                for each in value if isinstance(value, list) else (value,):
-                    add(self.into, name, each)
+        problem = decoder.values(data, found.value, found.end, self.into, self._budget)
         if problem is not None:
             self.problem(problem.severity, problem.text, problem.offset, problem.size)
-
-    def result(self, found: TlvRange, data: bytes) -> None:
-        self._tlv(found)
-        if found.end - found.value < 4:
-            self.problem(Severity.ERROR, "the result TLV has 4 bytes", found.start, found.end - found.start)
-            return
-        self.field(qmi.RESULT, int.from_bytes(data[found.value : found.value + 2], "little"), found.value, 2)
-        self.field(qmi.ERROR, int.from_bytes(data[found.value + 2 : found.value + 4], "little"), found.value + 2, 2)
-
-    def _tlv(self, found: TlvRange) -> None:
-        add(self.into, "qmi.tlv.type", found.type)
-        add(self.into, "qmi.tlv.length", found.length)
 
     def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
         add(self.into, "expert.severity", int(severity))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from qmisniff.definitions import Registry
-from qmisniff.dissect.message import TlvDecoder, TlvRange
+from qmisniff.dissect.message import RESULT_DECODER, MessageDecoder, TlvDecoder, TlvRange
 from qmisniff.dissect.sinks import ValuesSink
 from qmisniff.dissect.text import plain
 from qmisniff.field import FieldSpec, Severity
@@ -31,8 +31,8 @@ class Summary(NamedTuple):
 class SummarySink(ValuesSink):
     """Besides the values, what a row shows: the layers met, the names of the TLVs, the worst problem."""
 
-    def __init__(self, budget: int) -> None:
-        super().__init__(budget)
+    def __init__(self) -> None:
+        super().__init__()
         self.layers: list[str] = []
         self.names: list[str] = []
         self.worst: tuple[Severity, str] | None = None
@@ -40,8 +40,24 @@ class SummarySink(ValuesSink):
     def layer(self, spec: FieldSpec, text: str | None, offset: int, size: int) -> None:
         self.layers.append(spec.name)
 
+    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
+        if not super().tlvs(decoder, data, start, end):
+            return False
+        types = self.into.get("qmi.tlv.type", [])
+        for kind in types if isinstance(types, list) else [types]:
+            self.shown(decoder.tlvs[kind])
+        return True
+
+    def shown(self, decoder: TlvDecoder) -> None:
+        """Note the name of a TLV; the result is told otherwise."""
+        if decoder is not RESULT_DECODER:
+            self.names.append(decoder.tlv.name)
+
     def tlv(self, found: TlvRange, decoder: TlvDecoder | None, data: bytes) -> None:
-        self.names.append(decoder.tlv.name if decoder else f"0x{found.type:02x}")
+        if decoder is None:
+            self.names.append(f"0x{found.type:02x}")
+        else:
+            self.shown(decoder)
         super().tlv(found, decoder, data)
 
     def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
@@ -58,6 +74,8 @@ class SummarySink(ValuesSink):
         else:
             protocol, info = frame.link.name, f"{len(frame.data)} bytes"
         severity = self.worst[0] if self.worst else None
+        if self.into.get("qmi.result"):  # a failed request: the tree says so as a note
+            severity = max(severity or Severity.NOTE, Severity.NOTE)
         if self.worst and self.worst[0] is Severity.ERROR:
             info = f"{info} [{self.worst[1]}]"
         return Summary(source, destination, plain(protocol), plain(info), severity)

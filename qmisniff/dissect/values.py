@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from typing import Any
 
 _GSM7 = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -90,3 +91,23 @@ def flag_names(value: int, labels: Mapping[int, str]) -> str:
     if rest:
         names.append(f"{rest & 0xFFFFFFFFFFFFFFFF:#x}")
     return "|".join(names) or labels.get(0, "none")
+
+
+def add(into: dict[str, Any], name: str, value: Any) -> None:
+    """Put a value under a name that may be there already: then its values become a list."""
+    if name not in into:
+        into[name] = value
+    elif isinstance(found := into[name], list):
+        found.append(value)
+    else:
+        into[name] = [found, value]
+
+
+def collapse(into: dict[str, Any], names: tuple[str, ...]) -> None:
+    """A list of one value becomes the value, a list of none goes."""
+    for name in names:
+        found = into[name]
+        if not found:
+            del into[name]
+        elif len(found) == 1:
+            into[name] = found[0]

@@ -1,34 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A TLV's type -> Python source of a function that decodes it.
+"""A TLV's type -> lines of Python that decode it: the walk over the type, common to all outputs.
 
 Fixed-size fields that follow each other are unpacked by one struct call. Nothing of a definition's text becomes part
 of the source: names, labels and specs are constants, bound as k0, k1, ... in the function's globals.
-
-Two outputs: `Output.TREE` appends Fields to a list, `Output.VALUES` puts plain values into a dict under their filter
-names. Each also exists in a *careful* form, which unpacks field by field: it is used only after the quick one has
-found the bytes too short, and gives what decodes before that point.
 """
 
 from __future__ import annotations
 
 import itertools
-import linecache
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from struct import Struct, unpack_from
 from typing import Any, NamedTuple
 
-from qmisniff.definitions.fields import Enums, bit_spec, spec_of
-from qmisniff.definitions.model import ADDRESS_SIZE, Address, Array, Bytes, Choice, Length, Number, Text, Type, Union
+from qmisniff.definitions.fields import Enums, spec_of
+from qmisniff.definitions.model import (
+    ADDRESS_SIZE,
+    Address,
+    Array,
+    BitField,
+    Bytes,
+    Choice,
+    Length,
+    Number,
+    Text,
+    Type,
+    Union,
+)
 from qmisniff.definitions.model import Struct as StructType
 from qmisniff.dissect import values
 from qmisniff.field import Field, FieldSpec, Kind
-
-
-class Output(Enum):
-    TREE = "tree"
-    VALUES = "values"
 
 
 class Reason(Enum):
@@ -47,35 +49,11 @@ class Stop(Exception):
         self.reason = reason
 
 
-# decode(data, start, end, output, budget) -> offset behind what was decoded; output is a list of Fields or a dict.
-# budget[0] counts down the fields that may still be made. Raises Stop.
-Decode = Callable[[bytes, int, int, Any, list[int]], int]
-
-
-class Compiled(NamedTuple):
-    """A decode function; `lists` are the names it collects lists under (values of array elements)."""
-
-    decode: Decode
-    lists: tuple[str, ...]
-
-
 _CODES = {("u", 1): "B", ("u", 2): "H", ("u", 4): "I", ("u", 8): "Q", ("i", 1): "b", ("i", 2): "h", ("i", 4): "i",
           ("i", 8): "q", ("f", 4): "f", ("f", 8): "d"}
-_serial = itertools.count()
 
 
-def compile_tlv(kind: Type, path: str, enums: Enums, output: Output, careful: bool) -> Compiled:
-    """The function that decodes a value of type `kind` whose filter name is `path`."""
-    writer = (_TreeWriter if output is Output.TREE else _ValuesWriter)(enums, careful)
-    writer.top(kind, path)
-    source = "\n".join(["def decode(d, p, e, o, g):", *writer.lines, "    return p", ""])
-    file = f"<qmisniff decoder {next(_serial)}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    exec(compile(source, file, "exec"), writer.names)  # noqa: S102 - source made of this file's own text only
-    return Compiled(writer.names["decode"], tuple(writer.lists))
-
-
-class _Fixed(NamedTuple):
+class Fixed(NamedTuple):
     """A field of fixed size waiting in the current run."""
 
     kind: Type
@@ -84,7 +62,7 @@ class _Fixed(NamedTuple):
     var: str
 
 
-class _Open(NamedTuple):
+class Open(NamedTuple):
     """A heading that begins here."""
 
     spec: FieldSpec
@@ -93,28 +71,29 @@ class _Open(NamedTuple):
     var: str
 
 
-class _Close(NamedTuple):
+class Close(NamedTuple):
     var: str
 
 
-class _Writer:
-    """Walks a type and writes lines; what a decoded field becomes is left to the two subclasses.
+class Writer:
+    """Walks a type and writes lines; what a decoded field becomes is left to the subclasses.
 
-    In the source, d is the data, p the current offset, e the end of the value, o the output, g the budget.
+    In the source, d is the data, p the current offset, e the end of the value, o the output, g the budget. A *careful*
+    writer unpacks field by field: what it writes is used only after the quick form has found the bytes too short, and
+    gives what decodes before that point.
     """
 
     def __init__(self, enums: Enums, careful: bool) -> None:
         self.enums = enums
         self.careful = careful
         self.lines: list[str] = []
-        self.lists: dict[str, str] = {}
-        self.names: dict[str, Any] = {"__builtins__": {"range": range, "len": len, "int": int, "list": list},
+        self.names: dict[str, Any] = {"__builtins__": {"range": range, "int": int},
                                       "stop": Stop, "SHORT": Reason.SHORT, "BUDGET": Reason.BUDGET,
                                       "NO_CASE": Reason.NO_CASE, "unpack": unpack_from, "F": Field}
         self.serial = itertools.count()
         self.depth = 1
         self.end = "e"
-        self.run: list[_Fixed | _Open | _Close] = []
+        self.run: list[Fixed | Open | Close] = []
         self.scopes: list[dict[str, str]] = [{}]
 
     # ---- source ----
@@ -149,12 +128,13 @@ class _Writer:
         else:
             self.value(kind, path, "o")
         self.flush()
+        self.settle()
 
     def value(self, kind: Type, path: str, target: str) -> str:
         """Write the code for one value; returns the variable that will hold the raw value of a number."""
         match kind:
             case Number() | Address() | Text(length=Length("fixed")) | Bytes(length=Length("fixed")):
-                fixed = _Fixed(kind, path, target, self.var())
+                fixed = Fixed(kind, path, target, self.var())
                 self.run.append(fixed)
                 if self.careful:
                     self.flush()
@@ -163,10 +143,10 @@ class _Writer:
                 self.flush()
                 self.stretch(kind, path, target)
             case StructType():
-                heading = _Open(spec_of(path, kind, self.enums), "None", target, self.var())
+                heading = Open(spec_of(path, kind, self.enums), "None", target, self.var())
                 self.run.append(heading)
                 self.struct(kind, path, heading.var)
-                self.run.append(_Close(heading.var))
+                self.run.append(Close(heading.var))
             case Array():
                 self.flush()
                 self.array(kind, path, target)
@@ -186,9 +166,9 @@ class _Writer:
     def flush(self) -> None:
         """Write out the run of fixed-size fields."""
         run, self.run = self.run, []
-        fixed = [item for item in run if isinstance(item, _Fixed)]
+        fixed = [item for item in run if isinstance(item, Fixed)]
         if fixed:
-            formats = [_format(item.kind) for item in fixed]
+            formats = [struct_code(item.kind) for item in fixed]
             layout = Struct("<" + "".join(formats))
             self.need(layout.size)
             if formats == ["B"]:
@@ -196,16 +176,16 @@ class _Writer:
             else:
                 self.add(f"{', '.join(item.var for item in fixed)}, = {self.const(layout.unpack_from)}(d, p)")
             for kind, _, _, var in fixed:
-                if isinstance(kind, Number) and _format(kind).endswith("s"):
+                if isinstance(kind, Number) and struct_code(kind).endswith("s"):
                     self.add(f"{var} = {self.const(_from_bytes(kind))}({var})")
         at = 0
         for item in run:
             position = f"p + {at}" if at else "p"
-            if isinstance(item, _Fixed):
-                size = _size(item.kind)
+            if isinstance(item, Fixed):
+                size = size_of(item.kind)
                 self.leaf(item.kind, item.path, item.target, item.var, position, str(size))
                 at += size
-            elif isinstance(item, _Open):
+            elif isinstance(item, Open):
                 self.open(item, position)
             else:
                 self.close(item, position)
@@ -279,15 +259,22 @@ class _Writer:
         self.close_array(heading)
 
     def union(self, kind: Union, path: str, target: str) -> None:
+        self.settle()
         selector, word = self.scopes[-1][kind.on], "if"
         for value, name, each in kind.cases:
             with self.block(f"{word} {selector} == {int(value)}:"):
                 self.value(each, f"{path}.{name}", target)
                 self.flush()
+                self.settle()
                 self.add("pass")
             word = "elif"
         with self.block("else:" if kind.cases else "if True:"):
             self.add("raise stop(p, NO_CASE)")
+
+    def bits(self, bits: BitField, var: str, spec: FieldSpec) -> str:
+        """The expression for some bits of a number."""
+        part = f"({var} >> {int(bits.low)} & {(1 << bits.width) - 1})"
+        return f"({part} != 0)" if spec.kind is Kind.BOOL else part
 
     def converted(self, kind: Type, var: str) -> str:
         """The expression that turns what was unpacked into the value that is shown."""
@@ -306,13 +293,16 @@ class _Writer:
 
     # ---- what the subclasses decide ----
 
+    def settle(self) -> None:
+        """Write out what is still held back: the code that follows runs only sometimes, or never."""
+
     def leaf(self, kind: Type, path: str, target: str, var: str, at: str, size: str) -> None:
         raise NotImplementedError
 
-    def open(self, item: _Open, at: str) -> None:
+    def open(self, item: Open, at: str) -> None:
         raise NotImplementedError
 
-    def close(self, item: _Close, at: str) -> None:
+    def close(self, item: Close, at: str) -> None:
         raise NotImplementedError
 
     def open_array(self, path: str, element: Type, target: str) -> str:
@@ -329,127 +319,6 @@ class _Writer:
         return False
 
 
-class _TreeWriter(_Writer):
-    """Targets are variables of Fields, except `o`, which is a list of them."""
-
-    def append(self, target: str, field: str) -> None:
-        self.add(f"{target}.append({field})" if target == "o" else f"{target}.children.append({field})")
-
-    def leaf(self, kind: Type, path: str, target: str, var: str, at: str, size: str) -> None:
-        spec = self.const(spec_of(path, kind, self.enums))
-        field = f"F({spec}, {self.converted(kind, var)}, {at}, {size})"
-        if not isinstance(kind, Number) or not kind.bits:
-            self.append(target, field)
-            return
-        whole = self.var()
-        self.add(f"{whole} = {field}")
-        self.append(target, whole)
-        for bits in kind.bits:
-            spec_ = bit_spec(path, bits, kind.size, self.enums)
-            part = f"{var} >> {bits.low} & {(1 << bits.width) - 1}"
-            value = f"({part}) != 0" if spec_.kind is Kind.BOOL else part
-            self.append(whole, f"F({self.const(spec_)}, {value}, {at}, {size})")
-
-    def open(self, item: _Open, at: str) -> None:
-        self.add(f"{item.var} = F({self.const(item.spec)}, {item.value}, {at}, e - p)")
-        self.append(item.target, item.var)
-
-    def close(self, item: _Close, at: str) -> None:
-        self.add(f"{item.var}.size = {at} - {item.var}.offset")
-
-    def open_array(self, path: str, element: Type, target: str) -> str:
-        label = path.rpartition(".")[2]
-        heading = self.var()
-        # Elements that are plain values stand under the array's own name, so the heading has none.
-        name = path if isinstance(element, StructType) else ""
-        self.open(_Open(FieldSpec(name, label, Kind.NONE), "None", target, heading), "p")
-        return heading
-
-    def close_array(self, var: str) -> None:
-        self.close(_Close(var), "p")
-
-    def element(self, kind: Type, path: str, target: str, index: str) -> None:
-        if not isinstance(kind, StructType):
-            self.value(kind, path, target)
-            return
-        heading = _Open(FieldSpec("", path.rpartition(".")[2], Kind.NONE), index, target, self.var())
-        self.run.append(heading)
-        self.struct(kind, path, heading.var)
-        self.run.append(_Close(heading.var))
-
-
-class _ValuesWriter(_Writer):
-    """Targets mean nothing; inside arrays values are appended to lists, made when the function begins."""
-
-    in_array = 0
-
-    def leaf(self, kind: Type, path: str, target: str, var: str, at: str, size: str) -> None:
-        self.put(path, self.converted(kind, var))
-        if isinstance(kind, Number):
-            if kind.enum or kind.flags:
-                self.put(f"{path}.label", self.label(kind, var))
-            for bits in kind.bits:
-                spec = bit_spec(path, bits, kind.size, self.enums)
-                part = f"({var} >> {bits.low} & {(1 << bits.width) - 1})"
-                self.put(spec.name, f"{part} != 0" if spec.kind is Kind.BOOL else part)
-                if spec.labels is not None:
-                    self.put(f"{spec.name}.label", f"{self.const(spec.labels)}.get({part}, '')")
-
-    def label(self, kind: Number, var: str) -> str:
-        labels = self.const(self.enums[kind.enum or kind.flags])
-        if kind.flags:
-            return f"{self.const(values.flag_names)}({var}, {labels})"
-        return f"{labels}.get({var}, '')"
-
-    def put(self, path: str, value: str) -> None:
-        if self.in_array:
-            self.add(f"{self.list(path)}.append({value})")
-        else:
-            self.add(f"o[{self.const(path)}] = {value}")
-
-    def list(self, path: str) -> str:
-        if path not in self.lists:
-            self.lists[path] = self.var()
-            self.lines.insert(0, f"    {self.lists[path]} = o[{self.const(path)}] = []")
-        return self.lists[path]
-
-    def open(self, item: _Open, at: str) -> None:
-        pass
-
-    def close(self, item: _Close, at: str) -> None:
-        pass
-
-    def open_array(self, path: str, element: Type, target: str) -> str:
-        self.in_array += 1
-        return target
-
-    def close_array(self, var: str) -> None:
-        self.in_array -= 1
-
-    def element(self, kind: Type, path: str, target: str, index: str) -> None:
-        if isinstance(kind, StructType):
-            self.struct(kind, path, target)
-        else:
-            self.value(kind, path, target)
-
-    def plain_array(self, element: Type, path: str, number: str) -> bool:
-        if self.careful or not isinstance(element, Number) or element.bits or element.flags:
-            return False
-        code = _format(element)
-        if code.endswith("s"):
-            return False
-        self.need(f"{number} * {element.size}")
-        found, each = self.var(), self.var()
-        self.add(f"{found} = unpack('<%d{code}' % {number}, d, p)")
-        value = self.converted(element, each)
-        target = self.list(path)
-        self.add(f"{target} += {found}" if value == each else f"{target} += [{value} for {each} in {found}]")
-        if element.enum:
-            self.add(f"{self.list(f'{path}.label')} += [{self.label(element, each)} for {each} in {found}]")
-        self.add(f"p += {number} * {element.size}")
-        return True
-
-
 _TEXT = {"string": values.text, "utf16": values.utf16, "gsm7": values.gsm7, "bcd": values.bcd}
 _ADDRESS = {
     ("ipv4", False): values.ipv4_le,
@@ -463,14 +332,14 @@ _ADDRESS = {
 }
 
 
-def _format(kind: Type) -> str:
+def struct_code(kind: Type) -> str:
     """The struct code of a fixed-size type, little-endian; `Ns` where struct has none."""
     if isinstance(kind, Number) and (kind.size == 1 or not kind.big_endian) and (kind.form, kind.size) in _CODES:
         return _CODES[kind.form, kind.size]
-    return f"{_size(kind)}s"
+    return f"{size_of(kind)}s"
 
 
-def _size(kind: Type) -> int:
+def size_of(kind: Type) -> int:
     match kind:
         case Number():
             return kind.size
