@@ -63,6 +63,16 @@ class BytesPane(LinePane):
         return next((width for width in (16, 8) if digits + 4 * width + width // 8 + 2 <= self.size.width), 4)
 
     @property
+    def data(self) -> bytes:
+        """The bytes shown."""
+        return self._data
+
+    @property
+    def cursor_offset(self) -> int:
+        """Where the cursor is."""
+        return self._offset
+
+    @property
     def highlighted(self) -> range:
         """Offsets of the bytes that stand out."""
         return self._field

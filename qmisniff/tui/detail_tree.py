@@ -64,6 +64,7 @@ class DetailTree(LinePane):
         self._root: Field | None = None
         self._lines: list[_Node] = []
         self._cursor = 0
+        self._announced: Field | None = None
         # What the user opened (True) or closed: by name for the packets to come, by field for this one, where elements
         # of an array have one name but are opened one by one. The rest is as `_opens` says.
         self._decided: dict[str, bool] = {}
@@ -83,6 +84,11 @@ class DetailTree(LinePane):
         """The field under the cursor."""
         return self._lines[self._cursor].field if self._lines else None
 
+    @property
+    def names(self) -> list[str]:
+        """The filter names of the visible lines, in order."""
+        return [node.field.spec.name for node in self._lines]
+
     def show(self, root: Field | None) -> None:
         """Show another tree; the cursor goes to the field of the same name, or to the nearest one above it."""
         path = self._path(self._cursor)
@@ -94,7 +100,7 @@ class DetailTree(LinePane):
         self._cursor = self._find(path)
         self.show_line(self._cursor)
         self.refresh()
-        self.post_message(self.Selected(self.field))
+        self._announce()
 
     def move_to_line(self, line: int) -> None:
         if not self._lines:
@@ -102,7 +108,12 @@ class DetailTree(LinePane):
         before, self._cursor = self._cursor, min(max(line, 0), len(self._lines) - 1)
         self.show_line(self._cursor)
         self.refresh_lines_at(before, self._cursor)
-        if before != self._cursor:
+        self._announce()
+
+    def _announce(self) -> None:
+        # By field, not by line: opening what is above moves another field to the same line.
+        if self.field is not self._announced or self.field is None:
+            self._announced = self.field
             self.post_message(self.Selected(self.field))
 
     def select_at(self, offset: int) -> None:

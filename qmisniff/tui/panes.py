@@ -12,11 +12,11 @@ from textual.app import ComposeResult
 from textual.geometry import NULL_OFFSET, Region, Size, Spacing
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 from textual.strip import Strip
 from textual.widget import Widget
 
-LEAST_ROWS = 2
+LEAST_ROWS = 3
 LEAST_COLUMNS = 12
 
 
@@ -153,11 +153,11 @@ class Panes(Widget):
     Panes { width: 1fr; height: 1fr; overflow: hidden hidden; }
     """
 
-    arrangement: reactive[Arrangement] = reactive(Arrangement.STACKED, layout=True)
-    zoomed: reactive[bool] = reactive(False, layout=True)
-    outer_share: reactive[float] = reactive(0.42, layout=True)
-    inner_share: reactive[float] = reactive(0.58, layout=True)
-    focused: reactive[int] = reactive(0, layout=True)
+    arrangement: var[Arrangement] = var(Arrangement.STACKED)
+    zoomed: var[bool] = var(False)
+    outer_share: var[float] = var(0.42)
+    inner_share: var[float] = var(0.58)
+    focused: var[int] = var(0)
 
     def __init__(self, first: Widget, second: Widget, third: Widget, titles: tuple[str, str]) -> None:
         super().__init__()
@@ -181,6 +181,13 @@ class Panes(Widget):
             return [(self._panes[self.focused], Region(0, 0, *size))]
         first, second, third = self._panes
         return list(zip((first, self._bars[0], second, self._bars[1], third), found, strict=True))
+
+    def _rearrange(self) -> None:
+        # A widget keeps its arrangement until one of its children asks for another.
+        if self.is_mounted:
+            self._bars[0].refresh(layout=True)
+
+    watch_arrangement = watch_zoomed = watch_outer_share = watch_inner_share = watch_focused = _rearrange
 
     def cycle(self) -> None:
         """Take the next arrangement."""

@@ -67,5 +67,6 @@ def save(path: Path, frames: Iterable[Frame], lost: int) -> None:
         except OSError:
             part.unlink(missing_ok=True)
             raise
-    except OSError as error:
-        raise CaptureFileError(f"{path}: {error.strerror}", "choose another place") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CaptureFileError(f"{path}: {reason}", "choose another place") from None

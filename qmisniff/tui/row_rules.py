@@ -32,9 +32,9 @@ class Look(NamedTuple):
 
 MARKS = {
     "L": "packets were lost just before this one",
-    "E": "an error: a failed request or a malformed message",
+    "E": "an error: malformed",
     "W": "a warning",
-    "N": "a note",
+    "N": "a note: a failed request, or something no definition describes",
     "S": "synthetic: written by the capture, never on a wire",
 }
 

@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
+from qmisniff.dissect.text import plain
 from qmisniff.errors import CaptureFileError
 from qmisniff.tui.session import Session
 
@@ -26,7 +27,7 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+c", "cancel", "Cancel", id="save.cancel"),
-        Binding("ctrl+x", "give_up", "Leave without saving", id="save.give_up"),
+        Binding("ctrl+n", "give_up", "Leave without saving", id="save.give_up"),
         Binding("tab", "app.focus_next", "Next", show=False, id="save.next"),
         Binding("shift+tab", "app.focus_previous", "Previous", show=False, id="save.previous"),
     ]
@@ -61,7 +62,7 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
             with Horizontal():
                 yield Button("Save", id="save", variant="primary")
                 if self._leaving:
-                    yield Button("Leave without saving (^x)", id="give-up", variant="warning")
+                    yield Button("Leave without saving (^n)", id="give-up", variant="warning")
                 yield Button("Cancel (Esc)", id="cancel")
 
     def on_input_submitted(self) -> None:
@@ -86,15 +87,21 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
             self.dismiss(True)
 
     def _say(self, text: str) -> None:
-        self.query_one("#said", Label).update(text)
+        if self.is_current:  # it may have been closed while the file was written
+            self.query_one("#said", Label).update(plain(text))
 
     def _try(self) -> None:
         name = self.query_one(Input).value.strip()
         if not name:
             self._say("Name a file.")
             return
-        path = Path(name).expanduser()
-        if path.exists() and path != self._replace:
+        try:
+            path = Path(name).expanduser()
+            exists = path.exists()
+        except (OSError, RuntimeError, ValueError) as error:  # too long a name, ~ of nobody, a NUL
+            self._say(str(error))
+            return
+        if exists and path != self._replace:
             self._replace = path
             self._say(f"{path} exists: save again to replace it.")
             return
@@ -113,8 +120,9 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
         self.app.call_from_thread(self._done, path, count)
 
     def _done(self, path: Path, count: int) -> None:
-        self.app.notify(f"Saved {count:,} packets to {path}", markup=False)
-        self.dismiss(self._leaving)
+        self.app.notify(plain(f"Saved {count:,} packets to {path}"), markup=False)
+        if self.is_current:
+            self.dismiss(self._leaving)
 
 
 def _suggestion(session: Session) -> str:

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A capture that does what a test says, and the screen in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from qmisniff.definitions import open_registry
+from qmisniff.dissect import Dissector
+from qmisniff.frame import Frame
+from qmisniff.tui.app import QmisniffApp
+from qmisniff.tui.bytes_pane import BytesPane
+from qmisniff.tui.detail_tree import DetailTree
+from qmisniff.tui.packet_list import PacketList
+from qmisniff.tui.recording import Recording
+from qmisniff.tui.session import Session
+from qmisniff.tui.status import StatusLine
+from tests.tui.conversation import conversation
+
+
+class Script:
+    """An input that gives what it is told to, when it is told to."""
+
+    name = "script"
+
+    def __init__(self, frames: list[Frame] | None = None, live: bool = True) -> None:
+        self.live = live
+        self.lost = 0
+        self.damage = ""
+        self.closed = False
+        self._orders: queue.SimpleQueue[list[Frame] | Exception | None] = queue.SimpleQueue()
+        if frames is not None:
+            self.give(frames)
+        if not live:
+            self.end()
+
+    def give(self, frames: list[Frame]) -> None:
+        """These frames come next."""
+        self._orders.put(frames)
+
+    def end(self) -> None:
+        """There is nothing more."""
+        self._orders.put(None)
+
+    def fail(self, error: Exception) -> None:
+        """The source dies."""
+        self._orders.put(error)
+
+    def batches(self, stop: threading.Event) -> Iterator[list[Frame]]:
+        try:
+            while not stop.is_set():
+                try:
+                    order = self._orders.get(timeout=0.01)
+                except queue.Empty:
+                    continue
+                if order is None:
+                    return
+                if isinstance(order, Exception):
+                    raise order
+                yield order
+        finally:
+            self.closed = True
+
+
+class Seat:
+    """What somebody at the screen sees and does."""
+
+    def __init__(self, pilot: Pilot[None], session: Session, script: Script) -> None:
+        self.pilot = pilot
+        self.session = session
+        self.script = script
+        self.app = cast(QmisniffApp, pilot.app)
+        self.main = self.app.screen
+        self.packets = self.main.query_one(PacketList)
+        self.details = self.main.query_one(DetailTree)
+        self.bytes = self.main.query_one(BytesPane)
+        self.capture_line = self.main.query_one("#capture", StatusLine)
+        self.field_line = self.main.query_one("#field", StatusLine)
+
+    async def until(self, condition: Callable[[], object], what: str = "") -> None:
+        """Wait until something is true; fail after five seconds."""
+        for _ in range(500):
+            if condition():
+                if self.app.return_code is None:
+                    await self.pilot.pause()
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"never became true: {what or condition}")
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one by one, each seen through before the next."""
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def select(self, row: int) -> None:
+        """Go to a packet and see its details."""
+        self.packets.move_to_row(row)
+        await self.until(lambda: self.bytes.data == self.session.store.frame(row).data, f"packet {row + 1} is shown")
+        await self.pilot.pause()
+
+    async def select_field(self, name: str) -> None:
+        """Go to the field with a filter name in the details."""
+        line = next(at for at, text in enumerate(self.details.names) if text == name)
+        self.details.move_to_line(line)
+        await self.pilot.pause()
+
+
+def shown(widget: Widget) -> list[str]:
+    """The lines of a widget as they are on the screen."""
+    return [widget.render_line(y).text.rstrip() for y in range(widget.size.height)]
+
+
+@cache
+def dissector() -> Dissector:
+    """The shipped definitions, read once."""
+    return Dissector(open_registry([]))
+
+
+@asynccontextmanager
+async def seated(
+    frames: list[Frame] | None = None,
+    live: bool = False,
+    size: tuple[int, int] = (120, 40),
+    folder: Path | None = None,
+) -> AsyncIterator[Seat]:
+    """The screen with these frames on it (by default the conversation), live or as a file; in `folder` a recording."""
+    frames = conversation() if frames is None else frames
+    script = Script(frames, live)
+    session = Session(script, dissector(), Recording(folder) if folder is not None else None)
+    app = QmisniffApp(session)
+    try:
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            seat = Seat(pilot, session, script)
+            await seat.until(lambda: len(seat.packets.rows) == len(frames), "all packets are listed")
+            yield seat
+    finally:
+        session.close()
