@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 Printed = str | dict[str, "Printed"] | list["Printed"]
 
-_ERROR = " ERROR: "
+# What libqmi appends to a value: it could not read on, or it did not read all.
+_ERROR = re.compile(r" ERROR: (.*)|(Additional unexpected '\d+' bytes)$")
 _NAMED = re.compile(r'"(.*)" \((0x[0-9a-fA-F]+)\)')
 _NUMBERED = re.compile(r"\(?(0x[0-9a-fA-F]+)\)?")
 _PART = re.compile(r"\[\[Seq:(\d+)\]\] ")
@@ -93,8 +94,9 @@ def _tlv(block: dict[str, str]) -> PrintedTlv:
         raise PrintedError(f"a TLV of length {block['length']} with {len(data)} bytes")
     if name is None:
         return PrintedTlv(number, None, data)
-    translated, error, reason = block["translated"].partition(_ERROR)
-    return PrintedTlv(number, name, data, None if error else parse_value(translated), reason)
+    if error := _ERROR.search(block["translated"]):
+        return PrintedTlv(number, name, data, None, error[1] or error[2])
+    return PrintedTlv(number, name, data, parse_value(block["translated"]))
 
 
 def _nested(text: str, at: int) -> tuple[Printed, int]:

@@ -79,6 +79,12 @@ def test_a_value_cut_short_is_an_error_and_no_value(oracle: Oracle) -> None:
 
 
 @needs_libqmi
+def test_bytes_left_over_are_an_error_and_no_value(oracle: Oracle) -> None:
+    (long,) = ask(oracle, NAS, 1, 0x4F, tlv(0x14, bytes(8)))
+    assert (long.name, long.value, long.error) == ("LTE Signal Strength", None, "Additional unexpected '2' bytes")
+
+
+@needs_libqmi
 def test_personal_values_are_shown(oracle: Oracle) -> None:
     (imei,) = ask(oracle, DMS, 1, 0x25, tlv(0x11, b"001010123456780"))
     assert imei.value == "001010123456780"
