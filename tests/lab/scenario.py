@@ -193,6 +193,7 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--capture", type=shlex.split, default=[], metavar="COMMAND")
     parser.add_argument("--ready", default="", metavar="TEXT")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="the modem and these clients and servers, no oddities")
     arguments = parser.parse_args()
     out: Path = arguments.out
     (out / "noise").write_bytes(os.urandom(8192))
@@ -203,11 +204,18 @@ def main() -> int:
         if arguments.capture:
             stack.enter_context(capture(arguments.capture, arguments.ready, out, servers))
         programs = {name: [python, str(LAB / f"{name}.py"), str(out / f"{name}.jsonl")] for name in PROGRAMS}
-        modem, *_ = [stack.enter_context(server(name, argv, out, servers)) for name, argv in programs.items()]
-        stack.enter_context(daemon("tqftpserv", ["tqftpserv"], out, servers))
-        failed = [client.name for client in clients(out) if not run_client(client, journal)]
+        chosen = {*programs, "tqftpserv", *(client.name for client in clients(out))}
+        if arguments.only is not None:
+            chosen &= {"modem", *arguments.only}
+        modem, *_ = [
+            stack.enter_context(server(name, argv, out, servers)) for name, argv in programs.items() if name in chosen
+        ]
+        if "tqftpserv" in chosen:
+            stack.enter_context(daemon("tqftpserv", ["tqftpserv"], out, servers))
+        wanted = [client for client in clients(out) if client.name in chosen]
+        failed = [client.name for client in wanted if not run_client(client, journal)]
         assert modem.stdin and modem.stdout
-        for oddity in ODDITIES:
+        for oddity in ODDITIES if arguments.only is None else ():
             modem.stdin.write(oddity.encode() + b"\n")
             modem.stdin.flush()
             expect(modem.stdout, b"done", "modem")
