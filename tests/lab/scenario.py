@@ -193,7 +193,7 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--capture", type=shlex.split, default=[], metavar="COMMAND")
     parser.add_argument("--ready", default="", metavar="TEXT")
-    parser.add_argument("--only", nargs="*", metavar="NAME", help="the modem and these clients and servers, no oddities")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="the modem and these only, no oddities")
     arguments = parser.parse_args()
     out: Path = arguments.out
     (out / "noise").write_bytes(os.urandom(8192))
