@@ -177,6 +177,19 @@ class MessageDecoder:
         found = set(types)
         return (types, lengths) if start == end and len(found) == len(types) and found >= self._needed else None
 
+    def json(self, data: bytes, start: int, end: int) -> list[str] | None:
+        """Pieces of JSON text, each beginning with a comma, for the TLVs of a message that is all right; else None."""
+        pieces: list[str] = []
+        heads = self.quick(data, start, end, Output.JSON, pieces)
+        if heads is None:
+            return None
+        types, lengths = heads
+        if len(types) > 1:
+            pieces.append(f',"qmi.tlv.type":{types},"qmi.tlv.length":{lengths}')
+        elif types:
+            pieces.append(f',"qmi.tlv.type":{types[0]},"qmi.tlv.length":{lengths[0]}')
+        return pieces
+
 
 class _Functions(dict[int, Decode]):
     """TLV type -> decode function, compiled when first asked for. Raises KeyError for a type that is not described."""

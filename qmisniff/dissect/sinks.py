@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a decoded frame becomes: a tree of Fields, or a flat dict of values. The walk over the layers is the same."""
+"""What a decoded frame becomes: a tree of Fields, a flat dict of values, its JSON text. The walk is the same."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -133,9 +135,10 @@ class ValuesSink:
         if heads is None:
             return False
         self.into.update(part)
-        if types := heads[0]:
+        types, lengths = heads
+        if types:
             self.into["qmi.tlv.type"] = types if len(types) > 1 else types[0]
-            self.into["qmi.tlv.length"] = heads[1] if len(types) > 1 else heads[1][0]
+            self.into["qmi.tlv.length"] = lengths if len(types) > 1 else lengths[0]
         return True
 
     def tlv(self, found: TlvRange, decoder: TlvDecoder | None, data: bytes) -> None:
@@ -151,3 +154,37 @@ class ValuesSink:
     def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
         add(self.into, "expert.severity", int(severity))
         add(self.into, "expert.message", text)
+
+
+class JsonSink(ValuesSink):
+    """Values, and for a message that is all right the JSON text of its TLVs instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[str] = []
+
+    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
+        pieces = decoder.json(data, start, end)
+        if pieces is None:
+            return False
+        self._pieces = pieces
+        return True
+
+    def text(self) -> str:
+        """The flat JSON object."""
+        return f"{to_json(self.into)[:-1]}{''.join(self._pieces)}}}"
+
+
+def to_json(values: dict[str, Any]) -> str:
+    """A flat JSON object; bytes are hexadecimal, what is no number is null."""
+    return json.dumps({name: _plain(value) for name, value in values.items()}, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value

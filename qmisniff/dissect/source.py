@@ -177,7 +177,7 @@ class Writer:
                 self.add(f"{', '.join(item.var for item in fixed)}, = {self.const(layout.unpack_from)}(d, p)")
             for kind, _, _, var in fixed:
                 if isinstance(kind, Number) and struct_code(kind).endswith("s"):
-                    self.add(f"{var} = {self.const(_from_bytes(kind))}({var})")
+                    self.add(f"{var} = {self.const(number_from(kind))}({var})")
         at = 0
         for item in run:
             position = f"p + {at}" if at else "p"
@@ -227,7 +227,6 @@ class Writer:
     def array(self, kind: Array, path: str, target: str) -> None:
         length, element = kind.count, kind.element
         target = self.open_array(path, element, target)
-        heading = target
         outer_end = self.end
         if length.form == "rest":
             head = f"while p < {self.end}:"
@@ -240,8 +239,8 @@ class Writer:
                 self.end = self.var()
                 self.add(f"{self.end} = p + {number}")
                 head = f"while p < {self.end}:"
-            elif self.plain_array(element, path, number):
-                self.close_array(heading)
+            elif not self.careful and self.columns(element, path, number):
+                self.close_array(target)
                 return
             else:
                 head = f"for {(index := self.var())} in range({number}):"
@@ -256,7 +255,7 @@ class Writer:
             self.element(element, path, target, index)
             self.flush()
         self.end = outer_end
-        self.close_array(heading)
+        self.close_array(target)
 
     def union(self, kind: Union, path: str, target: str) -> None:
         self.settle()
@@ -314,8 +313,8 @@ class Writer:
     def element(self, kind: Type, path: str, target: str, index: str) -> None:
         raise NotImplementedError
 
-    def plain_array(self, element: Type, path: str, number: str) -> bool:
-        """Write the code for all elements at once, where that is possible."""
+    def columns(self, element: Type, path: str, number: str) -> bool:
+        """Write the code for all elements at once, where their size is fixed and the output does not mind."""
         return False
 
 
@@ -351,7 +350,7 @@ def size_of(kind: Type) -> int:
             raise TypeError("not of fixed size")
 
 
-def _from_bytes(kind: Number) -> Callable[[bytes], int | float]:
+def number_from(kind: Number) -> Callable[[bytes], int | float]:
     """What turns the bytes of a number that struct cannot unpack little-endian into it."""
     if kind.form == "f":
         layout = Struct(">" + _CODES["f", kind.size])
@@ -360,6 +359,23 @@ def _from_bytes(kind: Number) -> Callable[[bytes], int | float]:
     if kind.big_endian:
         return lambda raw: int.from_bytes(raw, "big", signed=signed)
     return lambda raw: int.from_bytes(raw, "little", signed=signed)
+
+
+def fixed_leaves(kind: Type, path: str) -> list[tuple[str, Type]] | None:
+    """Filter names and types of the values that a type of fixed size is made of; None where its size varies."""
+    match kind:
+        case Number() | Address() | Text(length=Length("fixed")) | Bytes(length=Length("fixed")):
+            return [(path, kind)]
+        case StructType():
+            found: list[tuple[str, Type]] = []
+            for name, each in kind.fields:
+                leaves = fixed_leaves(each, f"{path}.{name}")
+                if leaves is None:
+                    return None
+                found += leaves
+            return found
+        case _:
+            return None
 
 
 def _leaves(kind: Type) -> int:

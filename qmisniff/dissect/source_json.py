@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as quote
+from typing import Any
 
 from qmisniff.definitions.fields import Enums, bit_spec
 from qmisniff.definitions.model import Address, Bytes, Number, Text, Type
 from qmisniff.dissect import values
-from qmisniff.dissect.source import struct_code
 from qmisniff.dissect.source_values import ValuesWriter
 from qmisniff.field import Kind
 
@@ -43,7 +43,7 @@ class JsonWriter(ValuesWriter):
         else:
             self.put(path, self.written(kind, var))
             if kind.enum or kind.flags:
-                self.put(f"{path}.label", f"{self.const(quote)}({self.label(kind, var)})")
+                self.put(f"{path}.label", self.written_label(kind, var))
         for bits in kind.bits:
             spec = bit_spec(path, bits, kind.size, self.enums)
             value = self.bits(bits, var, spec)
@@ -87,20 +87,8 @@ class JsonWriter(ValuesWriter):
                 self.add(f"if {column}: o.append({self.const(_column)}({self.const(path)}, {column}))")
             self.lists = {}
 
-    def plain_array(self, element: Type, path: str, number: str) -> bool:
-        if not isinstance(element, Number) or element.bits or struct_code(element).endswith("s"):
-            return False
-        self.need(f"{number} * {element.size}")
-        found, each = self.var(), self.var()
-        self.add(f"{found} = unpack('<%d{struct_code(element)}' % {number}, d, p)")
-        value = self.written(element, each)
-        target = self.list(path)
-        self.add(f"{target} += {found}" if value == each else f"{target} += [{value} for {each} in {found}]")
-        if element.enum or element.flags:
-            label = f"{self.const(quote)}({self.label(element, each)})"
-            self.add(f"{self.list(f'{path}.label')} += [{label} for {each} in {found}]")
-        self.add(f"p += {number} * {element.size}")
-        return True
+    def written_label(self, kind: Number, var: str) -> str:
+        return f"{self.const(quote)}({self.label(kind, var)})"
 
 
 _TRUTH = ("false", "true")
@@ -134,8 +122,9 @@ def _hex(value: bytes) -> str:
     return f'"{value.hex()}"'
 
 
-def _column(path: str, column: list[int | str]) -> str:
+def _column(path: str, column: list[Any]) -> str:
     """A list as JSON text; a list of one value is the value."""
     if len(column) == 1:
         return f',"{path}":{column[0]}'
-    return f',"{path}":[{",".join(map(str, column))}]'
+    texts = column if isinstance(column[0], str) else map(str, column)
+    return f',"{path}":[{",".join(texts)}]'

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from struct import calcsize
+
 from qmisniff.definitions.fields import Enums, bit_spec
 from qmisniff.definitions.model import Number, Struct, Type
 from qmisniff.dissect import values
-from qmisniff.dissect.source import Close, Open, Writer, struct_code
+from qmisniff.dissect.source import Close, Open, Writer, fixed_leaves, number_from, struct_code
 
 
 class ValuesWriter(Writer):
@@ -68,16 +70,32 @@ class ValuesWriter(Writer):
         else:
             self.value(kind, path, target)
 
-    def plain_array(self, element: Type, path: str, number: str) -> bool:
-        if self.careful or not isinstance(element, Number) or element.bits or struct_code(element).endswith("s"):
+    def columns(self, element: Type, path: str, number: str) -> bool:
+        leaves = fixed_leaves(element, path)
+        if leaves is None or any(isinstance(kind, Number) and kind.bits for _, kind in leaves):
             return False
-        self.need(f"{number} * {element.size}")
-        found, each = self.var(), self.var()
-        self.add(f"{found} = unpack('<%d{struct_code(element)}' % {number}, d, p)")
-        value = self.converted(element, each)
-        target = self.list(path)
-        self.add(f"{target} += {found}" if value == each else f"{target} += [{value} for {each} in {found}]")
-        if element.enum or element.flags:
-            self.add(f"{self.list(f'{path}.label')} += [{self.label(element, each)} for {each} in {found}]")
-        self.add(f"p += {number} * {element.size}")
+        codes = "".join(struct_code(kind) for _, kind in leaves)
+        size = calcsize(f"<{codes}")
+        self.need(f"{number} * {size}")
+        cells, column, each = self.var(), self.var(), self.var()
+        layout = f"'<%d{codes}' % {number}" if len(codes) == 1 else f"'<' + '{codes}' * {number}"
+        self.add(f"{cells} = unpack({layout}, d, p)")
+        for at, (name, kind) in enumerate(leaves):
+            self.add(f"{column} = {cells}[{at}::{len(leaves)}]" if len(leaves) > 1 else f"{column} = {cells}")
+            if isinstance(kind, Number) and struct_code(kind).endswith("s"):
+                self.add(f"{column} = [{self.const(number_from(kind))}({each}) for {each} in {column}]")
+            value = self.written(kind, each)
+            self.add(f"{self.list(name)} += {column if value == each else f'[{value} for {each} in {column}]'}")
+            if isinstance(kind, Number) and (kind.enum or kind.flags):
+                label = self.written_label(kind, each)
+                self.add(f"{self.list(f'{name}.label')} += [{label} for {each} in {column}]")
+        self.add(f"p += {number} * {size}")
         return True
+
+    def written(self, kind: Type, var: str) -> str:
+        """The expression for what is put into the output."""
+        return self.converted(kind, var)
+
+    def written_label(self, kind: Number, var: str) -> str:
+        """The expression for the label that is put into the output."""
+        return self.label(kind, var)

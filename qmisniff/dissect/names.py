@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The filter names that no definition makes: of frames, headers and expert information."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qmisniff.definitions import Registry
+from qmisniff.definitions.fields import all_specs
+from qmisniff.definitions.model import KINDS, Message
+from qmisniff.dissect.dissector import CONTROL, DATA, DATA_BYTES, FRAME, FRAME_SPECS, MBIM, QMI, QMUX, QRTR, TAP
+from qmisniff.dissect.message import UNDECODED
+from qmisniff.dissect.sinks import EXPERT_MESSAGE, EXPERT_SEVERITY
+from qmisniff.field import FieldSpec
+from qmisniff.protocol import mbim, qmi, qmux, qrtr
+
+
+def header_specs() -> Iterator[FieldSpec]:
+    """What stands under each of these names; a name that several headers have comes once."""
+    layouts = [qrtr.V1, qrtr.V2, qmux.HEADER, qmux.WIDE_HEADER, mbim.HEADER, mbim.FRAGMENT, *mbim.TAILS.values()]
+    seen: set[str] = set()
+    for spec in (
+        *(FRAME, TAP, QRTR, CONTROL, QMUX, MBIM, QMI, DATA),
+        *FRAME_SPECS,
+        *(spec for layout in layouts[:2] for spec in layout.specs),
+        *(qrtr.CONFIRM_RX, qrtr.OPTIONS, qrtr.PADDING, *qrtr.CONTROL_SPECS),
+        *(spec for layout in layouts[2:] for spec in layout.specs),
+        mbim.UUID,
+        *qmi.SERVICE_HEADER.specs,
+        *qmi.SPECS,
+        UNDECODED,
+        DATA_BYTES,
+        EXPERT_SEVERITY,
+        EXPERT_MESSAGE,
+    ):
+        if spec.name not in seen:
+            seen.add(spec.name)
+            yield spec
+
+
+def service_specs(registry: Registry, number: int) -> Iterator[tuple[FieldSpec, str]]:
+    """What stands under each name of a service's messages, and where it occurs: `NAS Get Signal Info (response)`."""
+    service = registry.service(number)
+    for name in service.message_names() if service else ():
+        message = service.message_named(name) if service else None
+        if service is None or message is None:
+            continue
+        kinds: dict[str, list[str]] = {}
+        for kind, section in zip(KINDS, message.tlvs, strict=True):
+            only = Message(name, message.id, message.title, (section, None, None))
+            for found in {spec.name for spec in all_specs(service.prefix, only, {})}:
+                kinds.setdefault(found, []).append(kind)
+        for spec in service.specs(message).values():
+            yield spec, f"{service.header.service} {message.title} ({', '.join(kinds[spec.name])})"
