@@ -126,6 +126,8 @@ def _body(node: Node) -> bytes:
     """The bytes of a value without the count before it."""
     if isinstance(node, Branch):
         return b"".join(child.data for child in node.children)
+    if isinstance(node.kind, Text) and node.kind.length.form == "prefix":
+        return node.data[node.kind.length.size :]
     return node.raw if isinstance(node.raw, bytes) else node.data
 
 

@@ -30,17 +30,30 @@ VENDORS = (0, 0x1199, 0x03F0, 0x0489, 0x0490, 0x413C)  # none, Sierra, HP, Foxco
 ASKED = [number for number in SERVICES if number < 256]  # what fits in a QMUX frame
 
 # Filter name -> why libqmi says something else about it.
-_LEVELS = "its names are only level-0 to level-8, which is the number"
+_FLOATS = "floating point in the vendors' own interfaces; libqmi reads whole numbers"
+_SECTOR = "a sector id of 128 bits, which libqmi reads as a text of 16 characters"
+_SIGNED = "negative in the south and west, as 3GPP2 C.S0005 and other messages have it; libqmi reads it unsigned here"
+    "negative in the south and in the west, as 3GPP2 C.S0005 has it and other messages; libqmi reads it unsigned here"
+)
 EXPLAINED = {
     "qmi.dms.activate_manual.prl.segment": "libqmi prints the sequence number and the elements, and not the count",
     "qmi.dms.foxconn_set_fcc_authentication.code": "Value and Magic String in libqmi: layouts of two vendors, one TLV",
     "qmi.loc.event_fix_session_state.session_id": "one byte in the location service's own tables; libqmi reads the "
     "fix recurrence of Start here, and gives the message that name too",
     "qmi.loc.event_position_report.sensor_data_usage": "two masks of 32 bits, which libqmi reads as one of 64",
-    "qmi.nas.get_signal_info.hdr.sinr": _LEVELS,
-    "qmi.nas.get_signal_strength.sinr": _LEVELS,
-    "qmi.nas.set_event_report.sinr": _LEVELS,
-    "qmi.nas.signal_info.hdr.sinr": _LEVELS,
+    "qmi.nas.get_cell_location_info.cdma.latitude": _SIGNED,
+    "qmi.nas.get_cell_location_info.cdma.longitude": _SIGNED,
+    "qmi.nas.get_serving_system.universal_time_and_local_time_zone_3gpp.time_zone": "west of Greenwich it is negative, "
+    "as in every other time of the service; libqmi reads it unsigned here",
+    "qmi.nas.get_signal_info.tdma_extended.ecio": _FLOATS,
+    "qmi.nas.get_signal_info.tdma_extended.rscp": _FLOATS,
+    "qmi.nas.get_signal_info.tdma_extended.rssi": _FLOATS,
+    "qmi.nas.get_signal_info.tdma_extended.sinr": _FLOATS,
+    "qmi.nas.get_system_info.hdr": _SECTOR,
+    "qmi.nas.get_system_info.hdr.is_856_system_id": _SECTOR,
+    "qmi.nas.set_event_report.lte_snr_delta": "one byte in libqmi, two in the vendors' own interface: both are read",
+    "qmi.nas.system_info.hdr": _SECTOR,
+    "qmi.nas.system_info.hdr.is_856_system_id": _SECTOR,
 }
 
 # What libqmi has code for and cannot be asked about.
