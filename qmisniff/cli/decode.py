@@ -7,11 +7,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
+from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry, service_number
 from qmisniff.errors import UsageError
 
 if TYPE_CHECKING:
-    from qmisniff.definitions import Registry
     from qmisniff.frame import Link
 
 _NOTES = """\
@@ -48,7 +47,7 @@ def decode(options: argparse.Namespace) -> int:
     from qmisniff.tracker import Tracker
 
     with registry(options) as definitions:
-        service = None if options.service is None else _service(options.service, definitions)
+        service = None if options.service is None else service_number(options.service, definitions)
         packets = [parse_hex(" ".join(options.hex))] if options.hex else parse_packets(_standard_input())
         if not any(packets):
             raise UsageError("no bytes to decode", "bytes such as 01 0c 00")
@@ -78,20 +77,6 @@ def _is_data(data: bytes) -> bool:
     if header is None or header.type != qrtr.DATA:
         return False
     return qrtr.PORT_CONTROL not in (header.src_port, header.dst_port)
-
-
-def _service(word: str, definitions: Registry) -> int:
-    """The id that a service's name or number stands for."""
-    for header in definitions.headers.values():
-        if word.lower() in (header.name, header.service.lower()):
-            return header.id
-    try:
-        number = int(word, 0)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= 0xFFFFFFFF:
-        raise UsageError(f"no service {word!r}", "`qmisniff dissectors list` has their names; a number will do too")
-    return number
 
 
 def _link(data: bytes, service: int | None) -> Link:

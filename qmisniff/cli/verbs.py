@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -77,11 +78,39 @@ def registry(options: argparse.Namespace) -> Iterator[Registry]:
     for folder in folders:
         for path in folder.glob("*.yaml"):
             opened.service_named(path.stem)
-    said = list(opened.problems)
-    for problem in said:
-        print(f"qmisniff: left out: {problem}", file=sys.stderr)
+    said = len(opened.problems)
+    _say_left_out(opened.problems[:said])
     try:
         yield opened
     finally:
-        for problem in opened.problems[len(said) :]:
-            print(f"qmisniff: left out: {problem}", file=sys.stderr)
+        _say_left_out(opened.problems[said:])
+
+
+def _say_left_out(problems: list[str]) -> None:
+    """One line a file: its first problem, and how many more there are."""
+    files: dict[str, list[str]] = {}
+    for problem in problems:
+        files.setdefault(re.split(r":\d+:\d+: ", problem)[0], []).append(problem)
+    for file, (first, *more) in files.items():
+        rest = f" ({len(more)} more: qmisniff dissectors check {file})" if more else ""
+        print(f"qmisniff: left out: {first}{rest}", file=sys.stderr)
+
+
+def service_number(word: str, definitions: Registry) -> int:
+    """The id that a service's name or number stands for. Raises UsageError where it is neither."""
+    for header in definitions.headers.values():
+        if word.lower() in (header.name, header.service.lower()):
+            return header.id
+    number = whole_number(word)
+    if number is None or number > 0xFFFFFFFF:
+        raise UsageError(f"no service {word!r}", "`qmisniff dissectors list` has their names; a number will do too")
+    return number
+
+
+def whole_number(word: str) -> int | None:
+    """The number that a word is, decimal or 0x; None where it is none, or below 0."""
+    try:
+        number = int(word, 0)
+    except ValueError:
+        return None
+    return number if number >= 0 else None

@@ -13,11 +13,14 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qmisniff.definitions.model import Header, to_plain
 from qmisniff.errors import DefinitionError
 from qmisniff.paths import cache_dir
+
+if TYPE_CHECKING:
+    from qmisniff.definitions.load import Definition
 
 _FORMAT = 2
 
@@ -36,16 +39,20 @@ def compiled(path: Path) -> tuple[Header, dict[str, Any]]:
         from qmisniff.definitions.load import load  # YAML is imported only where nothing is cached
 
         definition = load(path)
-        body = {
-            "enums": [[enum.name, [list(pair) for pair in enum.values]] for enum in definition.enums],
-            "messages": [
-                [each.id, each.name, each.title, each.indication_title, to_plain(each)] for each in definition.messages
-            ],
-        }
-        found = [list(definition.header), body]
+        found = [list(definition.header), plain_body(definition)]
         _write(file, stamp, found)
     header, body = found
     return Header(*header), body
+
+
+def plain_body(definition: Definition) -> dict[str, Any]:
+    """The enums and messages of a definition as nested lists, which is what a Service is made from."""
+    return {
+        "enums": [[enum.name, [list(pair) for pair in enum.values]] for enum in definition.enums],
+        "messages": [
+            [each.id, each.name, each.title, each.indication_title, to_plain(each)] for each in definition.messages
+        ],
+    }
 
 
 def _read(file: Path, stamp: list[Any]) -> list[Any] | None:

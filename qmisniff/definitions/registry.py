@@ -78,6 +78,7 @@ class Registry:
         self.headers: dict[int, Header] = {}
         self._files: dict[int, list[Path]] = {}
         self._services: dict[int, Service | None] = {}
+        self._read_from: dict[int, Path] = {}
         for directory in dirs:
             for path in sorted(directory.glob("*.yaml")) if directory.is_dir() else ():
                 if path.name != NAMES_FILE:
@@ -119,12 +120,25 @@ class Registry:
         header = self._by_name.get(name)
         return None if header is None else self.service(header.id)
 
+    def put(self, service: Service) -> None:
+        """Use this service, whatever the files say about its id."""
+        self.headers[service.header.id] = service.header
+        self._by_name[service.header.name] = service.header
+        self._services[service.header.id] = service
+
+    def file(self, number: int) -> Path | None:
+        """The file that the service with this id is read from, None where there is none."""
+        return self._read_from.get(number) if self.service(number) else None
+
     def _load(self, number: int) -> Service | None:
         for path in reversed(self._files.get(number, [])):
             try:
-                return Service(*cache.compiled(path))
+                service = Service(*cache.compiled(path))
             except DefinitionError as error:
                 self.problems.extend(str(error).splitlines())
+            else:
+                self._read_from[number] = path
+                return service
         return None
 
     def service_name(self, number: int) -> str:
