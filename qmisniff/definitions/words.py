@@ -16,9 +16,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PREFIX = {"u8": 1, "u16": 2, "u32": 4}
 _TEXTS = ("string", "utf16", "gsm7", "bcd")
 UNITS = frozenset({
-    "%", "A", "B", "C", "Hz", "J", "K", "K/s", "KB", "MB", "MHz", "V", "W", "bit/s", "bytes", "chips", "cm", "dB",
-    "dBm", "days", "deg", "deg/s", "dp", "h", "kB", "kHz", "kbit/s", "km", "m", "m/s", "m/s2", "mA", "mAh", "mC", "mV",
-    "mW", "min", "mm", "ms", "ns", "pages", "ppb", "ppm", "rad", "rad/s", "s", "uA", "uV", "us",
+    "%", "A", "B", "C", "Hz", "J", "K", "K/s", "KB", "MB", "MHz", "V", "W", "arcsec", "bit/s", "bytes", "chips", "cm",
+    "dB", "dBm", "days", "deg", "deg/s", "dp", "h", "kB", "kHz", "kbit/s", "km", "m", "m/s", "m/s2", "mA", "mAh", "mC",
+    "mV", "mW", "min", "mm", "ms", "ns", "pages", "ppb", "ppm", "rad", "rad/s", "s", "uA", "uV", "us",
 })
 _MAX_FIXED = 0xFFFF
 

@@ -33,8 +33,6 @@ ASKED = [number for number in SERVICES if number < 256]  # what fits in a QMUX f
 _FLOATS = "floating point in the vendors' own interfaces; libqmi reads whole numbers"
 _SECTOR = "a sector id of 128 bits, which libqmi reads as a text of 16 characters"
 _SIGNED = "negative in the south and west, as 3GPP2 C.S0005 and other messages have it; libqmi reads it unsigned here"
-    "negative in the south and in the west, as 3GPP2 C.S0005 has it and other messages; libqmi reads it unsigned here"
-)
 EXPLAINED = {
     "qmi.dms.activate_manual.prl.segment": "libqmi prints the sequence number and the elements, and not the count",
     "qmi.dms.foxconn_set_fcc_authentication.code": "Value and Magic String in libqmi: layouts of two vendors, one TLV",
