@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from qmisniff.definitions import Registry
 from qmisniff.definitions.model import KINDS, Message, Tlv
@@ -78,6 +79,17 @@ def sample(case: Case, seed: int | str, most: int = 4) -> Sample:
 def message(case: Case, tlvs: bytes) -> bytes:
     """The bytes of a message of this kind."""
     return qmi_message(case.service.header.id, case.kind, case.message.id, tlvs)
+
+
+def in_json(value: Any) -> Any:
+    """What JSON text makes of a value: bytes are hexadecimal, a float that is no number is null."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list):
+        return [in_json(each) for each in value]
+    return value
 
 
 def frame(number: int, data: bytes) -> tuple[Frame, Context]:

@@ -6,6 +6,7 @@ By hand, with any number of messages:  python -m tests.differential.mutations [C
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import time
@@ -14,8 +15,9 @@ from typing import NamedTuple
 
 from qmisniff.dissect import Dissector
 from qmisniff.field import Field
+from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
-from tests.differential.corpus import SERVICES, Case, cases, frame, registry, sample
+from tests.differential.corpus import SERVICES, Case, cases, frame, in_json, registry, sample
 
 SLOW_NS = 5_000_000
 _INTERESTING = (0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF)
@@ -26,7 +28,7 @@ class Figures(NamedTuple):
     """What a run found. Times are nanoseconds of processor time for tree and values of one message together."""
 
     messages: int
-    failures: list[str]  # exceptions, fields outside their message
+    failures: list[str]  # exceptions, fields outside their message, JSON text that is not the values
     slow: list[str]  # messages over SLOW_NS, each measured again
     worst_ns: int
     total_ns: int
@@ -86,6 +88,16 @@ def outside(root: Field, size: int) -> str:
     return ""
 
 
+def disagreement(dissector: Dissector, given: Frame, context: Context) -> str:
+    """The first name for which the JSON text is not the values; "" where it is."""
+    values = {name: in_json(value) for name, value in dissector.values(given, context).items()}
+    text = json.loads(dissector.json(given, context))
+    if text == values:
+        return ""
+    name = min(name for name in values.keys() | text.keys() if values.get(name) != text.get(name))
+    return f"{name}: values() gave {values.get(name)!r}, json() {text.get(name)!r}"
+
+
 def run(count: int, seed: int) -> Figures:
     """Decode `count` damaged messages."""
     dissector = Dissector(registry())
@@ -99,6 +111,8 @@ def run(count: int, seed: int) -> Figures:
             if took > SLOW_NS:  # it may have been the garbage collector, or the first use of this message
                 took = min(took, *(_timed(dissector, *given)[0] for _ in range(3)))
             dissector.summary(*given)
+            if found := disagreement(dissector, *given):
+                failures.append(f"{case}: {found}: {data.hex()}")
         except Exception as error:  # whatever it is, it is the finding
             failures.append(f"{case}: {error!r}: {data.hex()}")
             continue
@@ -112,10 +126,10 @@ def run(count: int, seed: int) -> Figures:
     return Figures(count, failures, slow, worst, total, problems)
 
 
-def _timed(dissector: Dissector, *given: *tuple[object, Context]) -> tuple[int, Field]:
+def _timed(dissector: Dissector, given: Frame, context: Context) -> tuple[int, Field]:
     began = time.process_time_ns()
-    tree = dissector.tree(*given)  # type: ignore[arg-type]
-    dissector.values(*given)  # type: ignore[arg-type]
+    tree = dissector.tree(given, context)
+    dissector.values(given, context)
     return time.process_time_ns() - began, tree
 
 

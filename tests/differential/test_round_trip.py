@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every message of every definition: what the encoder put in comes out, at its offsets, in both of the outputs."""
+"""Every message of every definition: what the encoder put in comes out, at its offsets, in all of the outputs."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from qmisniff.dissect import Dissector
 from qmisniff.field import Field, Kind, Value
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
-from tests.differential.corpus import SERVICES, Case, Sample, cases, frame, registry, sample
+from tests.differential.corpus import SERVICES, Case, Sample, cases, frame, in_json, registry, sample
 from tests.encoder import leaves
 
 SAMPLES = 3
@@ -73,15 +74,24 @@ def outcome(dissector: Dissector, case: Case, seed: int | str) -> Iterator[str]:
     wanted = expected(case, made)
     for text in differences(wanted, decoded(dissector.tree(*given), prefix)):
         yield f"{case}, seed {seed}: {text}: {made.data.hex()}"
-    values = {
-        name: value
-        for name, value in dissector.values(*given).items()
-        if name.startswith(prefix) and not name.endswith(".label")
+    where = f"{case}, seed {seed}"
+    values = dissector.values(*given)
+    decoded_values = {
+        name: value for name, value in values.items() if name.startswith(prefix) and not name.endswith(".label")
     }
-    if values != (want := flat(wanted)):
-        names = sorted(name for name in values.keys() | want.keys() if values.get(name) != want.get(name))
-        first = names[0]
-        yield f"{case}, seed {seed}: {first}: wanted {want.get(first)}, values() gave {values.get(first)}"
+    yield from unequal("values()", where, flat(wanted), decoded_values)
+    number, message = case.service.header.id, dissector.message_values(case.service.header.id, made.data)
+    for what, text, same_values in (
+        ("json()", dissector.json(*given), values),
+        ("message_json()", dissector.message_json(number, made.data), message),
+    ):
+        yield from unequal(what, where, {name: in_json(each) for name, each in same_values.items()}, json.loads(text))
+
+
+def unequal(what: str, where: str, wanted: dict[str, Any], got: dict[str, Any]) -> Iterator[str]:
+    if wanted != got:
+        name = min(name for name in wanted.keys() | got.keys() if wanted.get(name) != got.get(name))
+        yield f"{where}: {name}: wanted {wanted.get(name)!r}, {what} gave {got.get(name)!r}"
 
 
 @pytest.mark.parametrize("number", SERVICES, ids=lambda number: registry().headers[number].name)
