@@ -36,7 +36,7 @@ def compile_tlv(kind: Type, path: str, enums: Enums, output: Output, careful: bo
     """The function that decodes a value of type `kind` whose filter name is `path`."""
     writer: Writer = output.value(enums, careful)
     writer.top(kind, path)
-    source = "\n".join(["def decode(d, p, e, o, g):", *writer.lines, "    return p", ""])
+    source = writer.source()
     file = f"<qmisniff decoder {next(_serial)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     exec(compile(source, file, "exec"), writer.names)  # noqa: S102 - made of this package's own text only

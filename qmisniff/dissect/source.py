@@ -30,7 +30,7 @@ from qmisniff.definitions.model import (
 )
 from qmisniff.definitions.model import Struct as StructType
 from qmisniff.dissect import values
-from qmisniff.field import Field, FieldSpec, Kind
+from qmisniff.field import Field, FieldSpec
 
 
 class Reason(Enum):
@@ -87,7 +87,7 @@ class Writer:
         self.enums = enums
         self.careful = careful
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {"__builtins__": {"range": range, "int": int},
+        self.names: dict[str, Any] = {"__builtins__": {"range": range, "int": int, "len": len},
                                       "stop": Stop, "SHORT": Reason.SHORT, "BUDGET": Reason.BUDGET,
                                       "NO_CASE": Reason.NO_CASE, "unpack": unpack_from, "F": Field}
         self.serial = itertools.count()
@@ -97,6 +97,10 @@ class Writer:
         self.scopes: list[dict[str, str]] = [{}]
 
     # ---- source ----
+
+    def source(self) -> str:
+        """The whole function, once `top` has walked the type."""
+        return "\n".join(["def decode(d, p, e, o, g):", *self.lines, "    return p", ""])
 
     def add(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
@@ -239,7 +243,7 @@ class Writer:
                 self.end = self.var()
                 self.add(f"{self.end} = p + {number}")
                 head = f"while p < {self.end}:"
-            elif not self.careful and self.columns(element, path, number):
+            elif not self.careful and self.whole_array(element, path, number):
                 self.close_array(target)
                 return
             else:
@@ -270,10 +274,9 @@ class Writer:
         with self.block("else:" if kind.cases else "if True:"):
             self.add("raise stop(p, NO_CASE)")
 
-    def bits(self, bits: BitField, var: str, spec: FieldSpec) -> str:
-        """The expression for some bits of a number."""
-        part = f"({var} >> {int(bits.low)} & {(1 << bits.width) - 1})"
-        return f"({part} != 0)" if spec.kind is Kind.BOOL else part
+    def bits(self, bits: BitField, var: str) -> str:
+        """The expression for some bits of a number, as a number."""
+        return f"({var} >> {int(bits.low)} & {(1 << bits.width) - 1})"
 
     def converted(self, kind: Type, var: str) -> str:
         """The expression that turns what was unpacked into the value that is shown."""
@@ -313,7 +316,7 @@ class Writer:
     def element(self, kind: Type, path: str, target: str, index: str) -> None:
         raise NotImplementedError
 
-    def columns(self, element: Type, path: str, number: str) -> bool:
+    def whole_array(self, element: Type, path: str, number: str) -> bool:
         """Write the code for all elements at once, where their size is fixed and the output does not mind."""
         return False
 

@@ -26,7 +26,7 @@ class TreeWriter(Writer):
         self.append(target, whole)
         for bits in kind.bits:
             part = bit_spec(path, bits, kind.size, self.enums)
-            value = self.bits(bits, var, part)
+            value = f"({self.bits(bits, var)}) != 0" if part.kind is Kind.BOOL else self.bits(bits, var)
             self.append(whole, f"F({self.const(part)}, {value}, {at}, {size})")
 
     def open(self, item: Open, at: str) -> None:

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Source that puts plain values into a dict under their filter names; array elements become lists."""
+"""Source that puts plain values into a dict under their filter names; values of array elements become lists."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import calcsize
 
 from qmisniff.definitions.fields import Enums, bit_spec
 from qmisniff.definitions.model import Number, Struct, Type
 from qmisniff.dissect import values
 from qmisniff.dissect.source import Close, Open, Writer, fixed_leaves, number_from, struct_code
+from qmisniff.field import Kind
 
 
 class ValuesWriter(Writer):
-    """Inside arrays values are appended to lists, which the function makes when it begins; `lists` are their names.
+    """Inside arrays, what was unpacked is appended to a list for each field (`columns`, path -> type and variable), and
+    made into values when the function ends, in whatever way it ends.
 
     Targets mean nothing here: a flat dict has no headings.
     """
@@ -20,36 +23,62 @@ class ValuesWriter(Writer):
     def __init__(self, enums: Enums, careful: bool) -> None:
         super().__init__(enums, careful)
         self.in_array = 0
-        self.lists: dict[str, str] = {}
+        self.columns: dict[str, tuple[Type, str]] = {}
 
-    def top(self, kind: Type, path: str) -> None:
-        super().top(kind, path)
-        if self.lists:
-            self.add(f"{self.const(values.collapse)}(o, {self.const(tuple(self.lists))})")
+    def source(self) -> str:
+        if self.columns:
+            body, self.lines = self.lines, []
+            for path, (kind, column) in self.columns.items():
+                for name, value in self.parts(kind, path, "x"):
+                    self.put_column(name, column, column if value == "x" else f"[{value} for x in {column}]")
+            begin = [f"    {column} = []" for _, column in self.columns.values()]
+            indented = [f"    {line}" for line in body]
+            self.lines = [*begin, "    try:", *indented, "    finally:", *[f"    {line}" for line in self.lines]]
+        return super().source()
 
-    def leaf(self, kind: Type, path: str, target: str, var: str, at: str, size: str) -> None:
-        self.put(path, self.converted(kind, var))
+    # ---- what a value becomes ----
+
+    def parts(self, kind: Type, path: str, var: str) -> Iterator[tuple[str, str]]:
+        """The names that a value stands under, and the expression for each: itself, its label, its bits."""
+        yield path, self.written(kind, var)
         if isinstance(kind, Number):
             if kind.enum or kind.flags:
-                self.put(f"{path}.label", self.label(kind, var))
+                labels = self.labels(self.enums[kind.enum or kind.flags], bool(kind.flags))
+                yield f"{path}.label", f"{self.const(labels)}[{var}]"
             for bits in kind.bits:
                 spec = bit_spec(path, bits, kind.size, self.enums)
-                self.put(spec.name, self.bits(bits, var, spec))
+                value = self.bits(bits, var)
+                yield spec.name, self.written(Number("u", kind.size, truth=spec.kind is Kind.BOOL), value)
                 if spec.labels is not None:
-                    self.put(f"{spec.name}.label", f"{self.const(spec.labels)}.get({self.bits(bits, var, spec)}, '')")
+                    yield f"{spec.name}.label", f"{self.const(self.labels(spec.labels, False))}[{value}]"
 
-    def label(self, kind: Number, var: str) -> str:
-        labels = self.const(self.enums[kind.enum or kind.flags])
-        return f"{self.const(values.flag_names)}({var}, {labels})" if kind.flags else f"{labels}.get({var}, '')"
+    def written(self, kind: Type, var: str) -> str:
+        """The expression for what is put into the output."""
+        return self.converted(kind, var)
+
+    def labels(self, labels: values.Labels, flags: bool) -> values.LabelTexts:
+        return values.LabelTexts(labels, flags)
 
     def put(self, path: str, value: str) -> None:
-        self.add(f"{self.list(path)}.append({value})" if self.in_array else f"o[{self.const(path)}] = {value}")
+        self.add(f"o[{self.const(path)}] = {value}")
 
-    def list(self, path: str) -> str:
-        if path not in self.lists:
-            self.lists[path] = self.var()
-            self.lines.insert(0, f"    {self.lists[path]} = o[{self.const(path)}] = []")
-        return self.lists[path]
+    def put_column(self, path: str, column: str, value: str) -> None:
+        self.add(f"if len({column}) > 1: o[{self.const(path)}] = {value}")
+        self.add(f"elif {column}: o[{self.const(path)}], = {value}")
+
+    # ---- what the walk asks for ----
+
+    def leaf(self, kind: Type, path: str, target: str, var: str, at: str, size: str) -> None:
+        if self.in_array:
+            self.add(f"{self.column(path, kind)}.append({var})")
+            return
+        for name, value in self.parts(kind, path, var):
+            self.put(name, value)
+
+    def column(self, path: str, kind: Type) -> str:
+        if path not in self.columns:
+            self.columns[path] = kind, self.var()
+        return self.columns[path][1]
 
     def open(self, item: Open, at: str) -> None:
         pass
@@ -70,32 +99,19 @@ class ValuesWriter(Writer):
         else:
             self.value(kind, path, target)
 
-    def columns(self, element: Type, path: str, number: str) -> bool:
+    def whole_array(self, element: Type, path: str, number: str) -> bool:
         leaves = fixed_leaves(element, path)
-        if leaves is None or any(isinstance(kind, Number) and kind.bits for _, kind in leaves):
+        if leaves is None:
             return False
         codes = "".join(struct_code(kind) for _, kind in leaves)
-        size = calcsize(f"<{codes}")
+        size, cells = calcsize(f"<{codes}"), self.var()
         self.need(f"{number} * {size}")
-        cells, column, each = self.var(), self.var(), self.var()
         layout = f"'<%d{codes}' % {number}" if len(codes) == 1 else f"'<' + '{codes}' * {number}"
         self.add(f"{cells} = unpack({layout}, d, p)")
         for at, (name, kind) in enumerate(leaves):
-            self.add(f"{column} = {cells}[{at}::{len(leaves)}]" if len(leaves) > 1 else f"{column} = {cells}")
+            column = cells if len(leaves) == 1 else f"{cells}[{at}::{len(leaves)}]"
             if isinstance(kind, Number) and struct_code(kind).endswith("s"):
-                self.add(f"{column} = [{self.const(number_from(kind))}({each}) for {each} in {column}]")
-            value = self.written(kind, each)
-            self.add(f"{self.list(name)} += {column if value == each else f'[{value} for {each} in {column}]'}")
-            if isinstance(kind, Number) and (kind.enum or kind.flags):
-                label = self.written_label(kind, each)
-                self.add(f"{self.list(f'{name}.label')} += [{label} for {each} in {column}]")
+                column = f"[{self.const(number_from(kind))}(x) for x in {column}]"
+            self.add(f"{self.column(name, kind)} += {column}")
         self.add(f"p += {number} * {size}")
         return True
-
-    def written(self, kind: Type, var: str) -> str:
-        """The expression for what is put into the output."""
-        return self.converted(kind, var)
-
-    def written_label(self, kind: Number, var: str) -> str:
-        """The expression for the label that is put into the output."""
-        return self.label(kind, var)

@@ -12,6 +12,7 @@ _GSM7 = (
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _GSM7_EXTENSION = {10: "\f", 20: "^", 40: "{", 41: "}", 47: "\\", 60: "[", 61: "~", 62: "]", 64: "|", 101: "€"}
+Labels = Mapping[int, str]
 _DIGITS = "0123456789*#abc"
 
 
@@ -80,7 +81,7 @@ def mac(raw: bytes) -> str:
     return raw.hex(":")
 
 
-def flag_names(value: int, labels: Mapping[int, str]) -> str:
+def flag_names(value: int, labels: Labels) -> str:
     """Names of the masks that are set, joined by `|`; bits without a name follow as one hexadecimal number."""
     names: list[str] = []
     rest = value
@@ -93,6 +94,29 @@ def flag_names(value: int, labels: Mapping[int, str]) -> str:
     return "|".join(names) or labels.get(0, "none")
 
 
+class LabelTexts(dict[int, str]):
+    """A number -> the text of its label (that of a flags field: of all its bits), "" where it has none.
+
+    Filled as numbers are met, up to a limit: a packet's author must not fill the memory.
+    """
+
+    _LIMIT = 4096
+
+    def __init__(self, labels: Labels, flags: bool) -> None:
+        super().__init__()
+        self._labels = labels
+        self._flags = flags
+
+    def __missing__(self, value: int) -> str:
+        text = self.text(value)
+        if len(self) < self._LIMIT:
+            self[value] = text
+        return text
+
+    def text(self, value: int) -> str:
+        return flag_names(value, self._labels) if self._flags else self._labels.get(value, "")
+
+
 def add(into: dict[str, Any], name: str, value: Any) -> None:
     """Put a value under a name that may be there already: then its values become a list."""
     if name not in into:
@@ -101,13 +125,3 @@ def add(into: dict[str, Any], name: str, value: Any) -> None:
         found.append(value)
     else:
         into[name] = [found, value]
-
-
-def collapse(into: dict[str, Any], names: tuple[str, ...]) -> None:
-    """A list of one value becomes the value, a list of none goes."""
-    for name in names:
-        found = into[name]
-        if not found:
-            del into[name]
-        elif len(found) == 1:
-            into[name] = found[0]
