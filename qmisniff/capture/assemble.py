@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from qmisniff.capture import header
@@ -18,49 +18,79 @@ from qmisniff.capture.event_format import EventFormat, FieldFormat
 from qmisniff.capture.header import Address
 from qmisniff.capture.plan import HEAD_BYTES, STAGES
 from qmisniff.capture.ring import PageLayout, parse_page
-from qmisniff.frame import Direction, Flag, Frame, Hook, Origin
+from qmisniff.capture.tasks import Tasks
+from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
 
 # common_flags: what was interrupted is not who sent (include/linux/trace_events.h: TRACE_FLAG_HARDIRQ, _SOFTIRQ, _NMI)
 _INTERRUPT = 0x08 | 0x10 | 0x40
-_DIRECTION = {Hook.RECEIVE: Direction.INBOUND, Hook.TRANSMIT: Direction.OUTBOUND}
+_DIRECTION = {
+    Hook.RECEIVE: Direction.INBOUND,
+    Hook.TRANSMIT: Direction.OUTBOUND,
+    Hook.LOCAL: Direction.UNKNOWN,
+}
+# By (header rebuilt, whole): arithmetic on flags is slow.
+_FLAGS = {
+    (rebuilt, whole): (Flag.HEADER_REBUILT if rebuilt else Flag(0)) | (Flag(0) if whole else Flag.TRUNCATED)
+    for rebuilt in (False, True)
+    for whole in (False, True)
+}
 _OFFSETS = frozenset(offset for stage in STAGES for offset in stage.offsets)
 # A packet whose rest has not come by then will not come: its parts are microseconds apart.
 _PATIENCE = 1_000_000_000
 _MOST_OPEN = 16  # packets under way on one CPU: one for each level of interrupts is what can really be
 
-# What a record of ours must have, the latter part where a header is rebuilt.
-_NEEDED = ("ptr", "len", "kind", "from_node", "from_port", "to_node", "to_port")
+_BODY = ("ptr", "len", "off")
+_HEAD = ("ptr", "len")
+_REBUILT = (*_HEAD, "kind", "from_node", "from_port", "to_node", "to_port")
+_SERVICE = ("service", "instance", "node", "port")
 _CODES = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"}
 _CODES |= {(size, True): code.lower() for (size, _), code in _CODES.items()}
 
 
 class Layout(NamedTuple):
-    """How to read an event's records: a struct over the scalar fields, their names, and where the data lies."""
+    """How to read an event's records: a struct over the scalar fields, their names, and where the rest lies."""
 
-    hook: Hook
-    rebuilt: bool
     scalars: struct.Struct
     names: tuple[str, ...]
     data: tuple[slice, ...]
+    texts: Mapping[str, FieldFormat]
+
+    def fields(self, record: bytes) -> dict[str, int]:
+        """The scalar fields of a record; ValueError where it is too short."""
+        if len(record) < self.scalars.size:
+            raise ValueError(f"a record of {len(record)} bytes")
+        return dict(zip(self.names, self.scalars.unpack_from(record), strict=True))
+
+    def text(self, record: bytes, name: str) -> str:
+        """A string of a record; "" where there is none of that name."""
+        field = self.texts.get(name)
+        if field is None:
+            return ""
+        start, size = field.offset, field.size
+        if field.dynamic:
+            location = int.from_bytes(record[start : start + 4], "little")
+            start, size = location & 0xFFFF, location >> 16
+        return record[start : start + size].split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
 
 
-def layout_of(form: EventFormat, hook: Hook = Hook.NONE, rebuilt: bool = False) -> Layout:
-    """The layout of an event's records; ValueError where its format makes no sense."""
+def layout_of(form: EventFormat, needed: Iterable[str]) -> Layout:
+    """The layout of an event's records; ValueError where its format makes no sense or lacks a needed field."""
     codes, names, end = "<", [], 0
     for name, field in sorted(form.fields.items(), key=lambda item: item[1].offset):
-        code = "I" if field.dynamic else _CODES.get((field.size, field.signed))
-        if code is None or _is_data(name):
+        code = _CODES.get((field.size, field.signed))
+        if code is None or field.dynamic or _is_data(name):
             continue
         if field.offset < end:
             raise ValueError(f"fields of an event overlap at {name}")
         codes += f"{field.offset - end}x{code}"
         names.append(name)
         end = field.offset + field.size
-    missing = {"common_flags", "common_pid", *(_NEEDED if rebuilt else _NEEDED[:2])} - set(names)
-    if missing and (hook or "off" in names):
+    missing = {"common_flags", "common_pid", *needed} - set(names)
+    if missing:
         raise ValueError(f"an event lacks {', '.join(sorted(missing))}")
     arrays = [field for name, field in form.fields.items() if _is_data(name)]
-    return Layout(hook, rebuilt, struct.Struct(codes), tuple(names), _spans(arrays))
+    texts = {name: field for name, field in form.fields.items() if name not in names and not _is_data(name)}
+    return Layout(struct.Struct(codes), tuple(names), _spans(arrays), texts)
 
 
 def _is_data(name: str) -> bool:
@@ -78,27 +108,42 @@ def _spans(fields: list[FieldFormat]) -> tuple[slice, ...]:
     return tuple(spans)
 
 
+class _Head(NamedTuple):
+    """What a head record told."""
+
+    hook: Hook
+    rebuilt: bool
+    ts: int
+    fields: dict[str, int]
+    comm: str
+    lost: int
+
+    @property
+    def size(self) -> int:
+        """How many bytes of the packet can be had: not those that lie in pages elsewhere."""
+        return max(self.fields["len"] - self.fields.get("paged", 0), 0)
+
+
 class _Packet:
     """A packet under way: its head once it has come, and the parts that have."""
 
-    __slots__ = ("cpu", "head", "lost", "parts", "ts")
+    __slots__ = ("head", "parts", "ts")
 
-    def __init__(self, cpu: int, ts: int) -> None:
-        self.cpu = cpu
+    def __init__(self, ts: int) -> None:
         self.ts = ts
-        self.head: tuple[Layout, dict[str, int], str] | None = None  # layout, fields, command
+        self.head: _Head | None = None
         self.parts: dict[int, bytes] = {}
-        self.lost = 0
 
     def data(self, size: int) -> bytes:
         """Its bytes from the first on, up to `size` or the first gap."""
         end, pieces = 0, []
-        while end < size and end in self.parts:
-            pieces.append(self.parts[end])
-            end += len(self.parts[end])
+        while end < size and (piece := self.parts.get(end)):
+            pieces.append(piece)
+            end += len(piece)
         return b"".join(pieces)[:size]
 
 
+_Taker = Callable[[int, int, Layout, bytes], None]  # CPU, time, layout, record
 _Key = tuple[int, int, int]  # pid, pointer, length
 
 
@@ -106,30 +151,73 @@ class Assembler:
     """Takes pages, gives frames in the order of their time.
 
     `wall` is added to the trace clock to get nanoseconds since 1970. Counters: `heads` records of packets that the
-    kernel saw, `lost` events that it says it dropped, `truncated` packets that are not whole.
+    kernel saw, `lost` events that it says it dropped, `truncated` packets that are not whole. `longest` is the
+    length of the longest packet since somebody set it to 0.
     """
 
-    def __init__(
-        self,
-        page: PageLayout,
-        events: Mapping[int, Layout],
-        services: Mapping[int, tuple[int, Layout]],
-        wall: int,
-        origin: Origin,
-    ) -> None:
+    def __init__(self, page: PageLayout, wall: int, origin: Origin, tasks: Tasks) -> None:
         self.heads = 0
         self.lost = 0
         self.truncated = 0
+        self.longest = 0
         self._page = page
-        self._events = events
-        self._services = services  # id -> control command, layout
         self._wall = wall
         self._origin = origin
+        self._tasks = tasks
+        self._events: dict[int, tuple[Layout, _Taker]] = {}  # by the number records begin with
         self._open: dict[int, dict[_Key, _Packet]] = {}  # by CPU
         self._lost_next: dict[int, int] = {}  # by CPU: events lost that no frame has told of
         self._ready: list[tuple[int, int, Frame]] = []  # heap: ts, order of arrival
         self._order = 0
         self.last: dict[int, int] = {}  # by CPU: the time of the last event
+
+    def add_head(self, form: EventFormat, hook: Hook, rebuilt: bool) -> None:
+        """Take an event's records as heads of packets seen at `hook`. Raises ValueError as layout_of."""
+
+        def take(cpu: int, ts: int, layout: Layout, record: bytes) -> None:
+            fields = layout.fields(record)
+            self.heads += 1
+            lost = self._lost_next.pop(cpu, 0) + self._lost_next.pop(-1, 0) if self._lost_next else 0
+            head = _Head(hook, rebuilt, ts, fields, layout.text(record, "comm"), lost)
+            self.longest = max(self.longest, fields["len"])
+            content = _cut(layout, record)
+            if head.size <= len(content) and not self._open.get(cpu):
+                self._emit(cpu, head, content)  # the usual case: all of a packet in its head
+            else:
+                self._part(cpu, ts, fields, 0, content[:HEAD_BYTES], head)
+
+        self._events[form.id] = (layout_of(form, _REBUILT if rebuilt else _HEAD), take)
+
+    def add_body(self, form: EventFormat) -> None:
+        """Take an event's records as further parts of packets. Raises ValueError as layout_of."""
+
+        def take(cpu: int, ts: int, layout: Layout, record: bytes) -> None:
+            fields = layout.fields(record)
+            if fields["off"] in _OFFSETS:
+                self._part(cpu, ts, fields, fields["off"], _cut(layout, record), None)
+
+        self._events[form.id] = (layout_of(form, _BODY), take)
+
+    def add_service(self, form: EventFormat, command: int) -> None:
+        """Take the name server's trace event as a control packet with `command`. Raises ValueError as layout_of."""
+
+        def take(cpu: int, ts: int, layout: Layout, record: bytes) -> None:
+            self._service(cpu, ts, layout.fields(record), command)
+
+        self._events[form.id] = (layout_of(form, _SERVICE), take)
+
+    def add_task(self, form: EventFormat) -> None:
+        """Take task_newtask or task_rename as news for `tasks`. Raises ValueError as layout_of."""
+
+        def take(cpu: int, ts: int, layout: Layout, record: bytes) -> None:
+            fields = layout.fields(record)
+            if "clone_flags" in fields:
+                comm = layout.text(record, "comm")
+                self._tasks.created(fields["common_pid"], fields["pid"], comm, fields["clone_flags"])
+            else:
+                self._tasks.renamed(fields["pid"], layout.text(record, "newcomm"))
+
+        self._events[form.id] = (layout_of(form, ("pid",)), take)
 
     def feed(self, cpu: int, page: bytes) -> None:
         """Take the next page of a CPU's stream."""
@@ -140,16 +228,15 @@ class Assembler:
             self.lost += lost
             self._lost_next[cpu] = self._lost_next.get(cpu, 0) + lost
             self._give_up(cpu, lambda key, packet: True)
-        for ts, data in records:
-            if len(data) < 8:
-                continue
-            number = data[0] | data[1] << 8
-            layout = self._events.get(number)
-            if layout is not None:
-                self._take(cpu, ts, layout, data)
-            elif number in self._services:
-                self._service(cpu, ts, data, *self._services[number])
+        for ts, record in records:
             self.last[cpu] = ts
+            layout, take = self._events.get(int.from_bytes(record[:2], "little"), (None, None))
+            if layout is None or take is None:
+                continue
+            try:
+                take(cpu, ts, layout, record)
+            except ValueError:
+                self.lost += 1  # cut short: nothing the kernel does
 
     def missed(self, packets: int) -> None:
         """Packets at which the kernel did not run the probes: told with the next frame, whatever its CPU."""
@@ -164,14 +251,14 @@ class Assembler:
         until = min(until, oldest)
         frames: list[Frame] = []
         while self._ready and self._ready[0][0] < until:
-            frames.append(heapq.heappop(self._ready)[2])
+            frames.append(self._told(heapq.heappop(self._ready)[2]))
         return frames
 
     def flush(self) -> list[Frame]:
         """Every frame that is left: the streams have ended."""
         for cpu in list(self._open):
             self._give_up(cpu, lambda key, packet: True)
-        frames = [frame for _, _, frame in sorted(self._ready, key=lambda entry: entry[:2])]
+        frames = [self._told(frame) for _, _, frame in sorted(self._ready, key=lambda entry: entry[:2])]
         self._ready.clear()
         return frames
 
@@ -179,116 +266,93 @@ class Assembler:
         """When the oldest frame that is ready was seen; None where there is none."""
         return self._ready[0][0] if self._ready else None
 
-    def _take(self, cpu: int, ts: int, layout: Layout, data: bytes) -> None:
-        """A record of a head or a body."""
-        if len(data) < layout.scalars.size:
-            return
-        fields = dict(zip(layout.names, layout.scalars.unpack_from(data), strict=True))
-        pid, pointer, length = fields["common_pid"], fields["ptr"], fields["len"]
-        key = (pid, pointer, length)
+    def _part(self, cpu: int, ts: int, fields: dict[str, int], offset: int, content: bytes, head: _Head | None) -> None:
+        """A part of a packet; the one that makes it whole ends it."""
+        pid, length = fields["common_pid"], fields["len"]
+        key = (pid, fields["ptr"], length)
         packets = self._open.setdefault(cpu, {})
         if packets:
             # Another task on this CPU: the packets of the one before have had all that they will get.
-            self._give_up(cpu, lambda key, packet: key[0] != pid)
+            self._give_up(cpu, lambda other, _: other[0] != pid)
         packet = packets.get(key)
-        offset = fields.get("off", 0)
         if packet is not None and offset in packet.parts:
             self._give_up(cpu, lambda other, _: other == key)  # the same buffer used again
             packet = None
         if packet is None:
-            packet = packets[key] = _Packet(cpu, ts)
+            packet = packets[key] = _Packet(ts)
             if len(packets) > _MOST_OPEN:
                 eldest = next(iter(packets))
                 self._give_up(cpu, lambda other, _: other == eldest)
-        content = b"".join([data[span] for span in layout.data])
-        if layout.hook:
-            self.heads += 1
-            packet.ts = ts
-            packet.lost = self._lost_next.pop(cpu, 0) + self._lost_next.pop(-1, 0)
-            packet.head = (layout, fields, _text(data, fields.get("comm", 0)))
-            packet.parts[0] = content[:HEAD_BYTES]
-        elif offset in _OFFSETS:
-            packet.parts[offset] = content
-        if packet.head is not None and len(packet.data(length)) == length - fields.get("paged", 0):
+        packet.parts[offset] = content
+        if head is not None:
+            packet.head, packet.ts = head, ts
+        if packet.head is not None and len(packet.data(packet.head.size)) == packet.head.size:
             del packets[key]
-            self._finish(packet, key)
+            self._finish(cpu, packet)
 
     def _give_up(self, cpu: int, these: Callable[[_Key, _Packet], bool]) -> None:
         """End packets of a CPU as they are."""
         packets = self._open.get(cpu, {})
         for key in [key for key, packet in packets.items() if these(key, packet)]:
-            self._finish(packets.pop(key), key)
+            self._finish(cpu, packets.pop(key))
 
-    def _finish(self, packet: _Packet, key: _Key) -> None:
-        """Make the frame. A packet without its head is none: its loss was counted when its events were lost."""
-        if packet.head is None:
-            return
-        layout, fields, comm = packet.head
-        length = key[2]
-        data = packet.data(max(length - fields.get("paged", 0), 0))
-        flags = Flag(0)
-        original = length
-        if len(data) < length:
-            flags |= Flag.TRUNCATED
+    def _finish(self, cpu: int, packet: _Packet) -> None:
+        """End a packet. One without its head is none: its loss was counted when its events were lost."""
+        if packet.head is not None:
+            self._emit(cpu, packet.head, packet.data(packet.head.size))
+
+    def _emit(self, cpu: int, head: _Head, data: bytes) -> None:
+        """Make the frame of a packet of which `data` was had."""
+        hook, rebuilt, ts, fields, comm, lost = head
+        original = length = fields["len"]
+        data = data[: head.size]
+        whole = len(data) == length
+        if not whole:
             self.truncated += 1
-        if layout.rebuilt:
-            flags |= Flag.HEADER_REBUILT
+        if rebuilt:
+            pad = header.padding(length)
+            original = header.SIZE + length + len(pad)
             source = Address(fields["from_node"], fields["from_port"])
             destination = Address(fields["to_node"], fields["to_port"])
-            pad = header.padding(length)
-            data = header.header(fields["kind"], source, destination, length) + data
-            if not flags & Flag.TRUNCATED:
-                data += pad
-            original = header.SIZE + length + len(pad)
-        pid = key[0]
+            data = header.header(fields["kind"], source, destination, length) + data + (pad if whole else b"")
+        pid = fields["common_pid"]
         if fields["common_flags"] & _INTERRUPT:
             pid, comm = -1, ""
-        direction = _DIRECTION.get(layout.hook, Direction.UNKNOWN)
-        self._add(
-            packet.ts,
-            Frame(
-                packet.ts + self._wall,
-                data,
-                original,
-                direction=direction,
-                hook=layout.hook,
-                flags=flags,
-                pid=pid,
-                comm=comm,
-                cpu=packet.cpu,
-                lost=packet.lost,
-                origin=self._origin,
-            ),
+        frame = Frame(
+            ts + self._wall,
+            data,
+            original,
+            Link.QRTR,
+            _DIRECTION[hook],
+            hook,
+            _FLAGS[rebuilt, whole],
+            pid,
+            comm,
+            cpu,
+            lost,
+            self._origin,
         )
+        self._add(ts, frame)
 
-    def _service(self, cpu: int, ts: int, data: bytes, command: int, layout: Layout) -> None:
+    def _service(self, cpu: int, ts: int, fields: dict[str, int], command: int) -> None:
         """A trace event of the name server, as the control packet it would send."""
-        if len(data) < layout.scalars.size:
-            return
-        fields = dict(zip(layout.names, layout.scalars.unpack_from(data), strict=True))
         where = Address(fields["node"], fields["port"])
         payload = header.server(command, fields["service"], fields["instance"], where)
         source = Address(where.node, header.PORT_CTRL)
-        packet = header.header(command, source, Address(header.NODE_BCAST, header.PORT_CTRL), len(payload)) + payload
-        self._add(
-            ts,
-            Frame(
-                ts + self._wall,
-                packet,
-                len(packet),
-                hook=Hook.LOOKUP,
-                flags=Flag.SYNTHETIC,
-                cpu=cpu,
-                origin=self._origin,
-            ),
-        )
+        data = header.header(command, source, Address(header.NODE_BCAST, header.PORT_CTRL), len(payload)) + payload
+        frame = Frame(ts + self._wall, data, len(data), hook=Hook.LOOKUP, flags=Flag.SYNTHETIC, cpu=cpu)
+        self._add(ts, frame._replace(origin=self._origin))
+
+    def _told(self, frame: Frame) -> Frame:
+        """The frame with its process. Only now: the news of a thread may lie on another CPU than its packets."""
+        pid, comm = self._tasks.process(frame.pid, frame.comm)
+        return frame if pid == frame.pid else frame._replace(pid=pid, comm=comm)
 
     def _add(self, ts: int, frame: Frame) -> None:
         heapq.heappush(self._ready, (ts, self._order, frame))
         self._order += 1
 
 
-def _text(data: bytes, location: int) -> str:
-    """A dynamic string of a record: its offset in the low half of `location`, its size in the high half."""
-    start, size = location & 0xFFFF, location >> 16
-    return data[start : start + size].split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+def _cut(layout: Layout, record: bytes) -> bytes:
+    """The packet's bytes in a record."""
+    return b"".join([record[span] for span in layout.data])

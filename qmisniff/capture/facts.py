@@ -6,11 +6,9 @@ Function names: net/qrtr of the mainline kernel and of the vendor kernels for ph
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from qmisniff.capture.btf import Btf, BtfError
-from qmisniff.capture.source import Availability
 from qmisniff.capture.target import Target
 from qmisniff.errors import SourceUnavailable
 
@@ -52,12 +50,14 @@ class SkBuff(NamedTuple):
 class Facts(NamedTuple):
     """One kernel, as far as the tap depends on it.
 
-    `symbols` maps each function of QRTR to its module, "" where it is built in; `holders` are the modules that use
-    qrtr now, `installed` those of TRANSPORTS that can be loaded later.
+    `tracefs` is where it is mounted, "" where it has to be mounted first: what is in it is not known then. `symbols`
+    maps each function of QRTR to its module, "" where it is built in; `holders` are the modules that use qrtr now,
+    `installed` those of TRANSPORTS that can be loaded later.
     """
 
     release: str
     machine: str
+    tracefs: str
     symbols: dict[str, str]
     holders: frozenset[str]
     installed: frozenset[str]
@@ -69,17 +69,22 @@ class Facts(NamedTuple):
         return f"{module}:{function}" if module else function
 
 
-def find_tracefs(target: Target) -> str:
-    """Where tracefs is mounted, "" where it is not."""
-    return next((path for path in TRACEFS if target.exists(f"{path}/trace_clock")), "")
-
-
-def gather(target: Target) -> Facts:
-    """The facts of a kernel that `diagnose` found fit. Raises SourceUnavailable where one cannot be had."""
+def survey(target: Target) -> Facts:
+    """The facts of a kernel that can be tapped. Raises SourceUnavailable for the first thing that is missing."""
     release, machine = target.system()
+    _rights(target)
+    if machine not in ARGUMENTS:
+        raise SourceUnavailable(
+            f"the tap does not know this processor ({machine})", f"it runs on {' and '.join(ARGUMENTS)}"
+        )
+    tracefs = _tracefs(target)
+    if tracefs:
+        _kprobes(target, tracefs, release)
+    _switches(target)
     return Facts(
         release,
         machine,
+        tracefs,
         _symbols(target),
         frozenset(target.list("/sys/module/qrtr/holders")),
         _installed(target, release),
@@ -87,15 +92,67 @@ def gather(target: Target) -> Facts:
     )
 
 
-def diagnose(target: Target) -> Availability:
-    """Whether a kernel can be tapped: the first thing that is missing, with what would help."""
-    for check in _CHECKS:
-        found = check(target)
-        if found is not None:
-            return found
-    release, _ = target.system()
-    loaded = sorted(target.list("/sys/module/qrtr/holders"))
-    return Availability(True, f"Linux {release}, transports of QRTR: {', '.join(loaded) or 'none loaded as modules'}")
+def _rights(target: Target) -> None:
+    if not target.is_root():
+        raise SourceUnavailable("tapping the kernel needs root", "run qmisniff with sudo")
+    try:
+        lockdown = target.read("/sys/kernel/security/lockdown")
+    except OSError:
+        return
+    if b"[confidentiality]" in lockdown:
+        raise SourceUnavailable(
+            "the kernel is locked down (confidentiality): it lets nobody trace it",
+            "boot without lockdown=confidentiality",
+        )
+
+
+def _tracefs(target: Target) -> str:
+    """Where tracefs is mounted, "" where it can be."""
+    for path in TRACEFS:
+        if not target.exists(f"{path}/trace_clock"):
+            continue
+        try:
+            target.read(f"{path}/trace_clock")
+        except OSError as error:
+            raise SourceUnavailable(
+                f"{path} cannot be read: {error.strerror}", "check for lockdown, SELinux or a container's limits"
+            ) from None
+        return path
+    try:
+        known = b"tracefs" in target.read("/proc/filesystems")
+    except OSError:
+        known = False
+    if not known:
+        raise SourceUnavailable("this kernel has no tracefs", "use a kernel built with CONFIG_FTRACE")
+    if not target.exists(TRACEFS[0]):
+        raise SourceUnavailable(f"tracefs is not mounted and there is no {TRACEFS[0]}", "mount -t tracefs tracefs DIR")
+    return ""
+
+
+def _kprobes(target: Target, tracefs: str, release: str) -> None:
+    if not target.exists(f"{tracefs}/kprobe_events"):
+        raise SourceUnavailable("this kernel has no kprobe events", "use a kernel built with CONFIG_KPROBE_EVENTS")
+    # The kernel documents there what its probes can do; \IMM came last, together with several probes to an event.
+    try:
+        readme = target.read(f"{tracefs}/README")
+    except OSError:
+        readme = b""
+    if b"<array-size>" not in readme or b"\\imm-value" not in readme:
+        raise SourceUnavailable(f"the kprobe events of Linux {release} are too old", "Linux 5.4 or later is needed")
+
+
+def _switches(target: Target) -> None:
+    """Switches with which probes are accepted and never fire."""
+    for path, name, remedy in (
+        ("/proc/sys/kernel/ftrace_enabled", "ftrace", "sysctl kernel.ftrace_enabled=1"),
+        ("/sys/kernel/debug/kprobes/enabled", "kprobes", "echo 1 > /sys/kernel/debug/kprobes/enabled"),
+    ):
+        try:
+            value = target.read(path).strip()
+        except OSError:
+            continue
+        if value == b"0":
+            raise SourceUnavailable(f"{name} is switched off in this kernel", remedy)
 
 
 def _symbols(target: Target) -> dict[str, str]:
@@ -106,7 +163,13 @@ def _symbols(target: Target) -> dict[str, str]:
         words = line.decode("ascii", "replace").split()
         if len(words) > 2 and words[1] in "tT" and words[2] in wanted:
             found[words[2]] = words[3].strip("[]") if len(words) > 3 else ""
-    return found
+    if RECEIVE in found:
+        return found
+    if found or target.exists("/sys/module/qrtr"):
+        raise SourceUnavailable(
+            f"this kernel's qrtr has no function {RECEIVE}", "only QRTR of Linux 4.15 and later can be tapped"
+        )
+    raise SourceUnavailable("the kernel module qrtr is not loaded", "modprobe qrtr")
 
 
 def _installed(target: Target, release: str) -> frozenset[str]:
@@ -122,123 +185,13 @@ def _installed(target: Target, release: str) -> frozenset[str]:
 
 
 def _sk_buff(target: Target) -> SkBuff:
+    """Where a packet's bytes are in a struct sk_buff."""
+    if not target.exists(_BTF):
+        raise SourceUnavailable(
+            f"the kernel does not describe its types ({_BTF} is missing)", "use one built with CONFIG_DEBUG_INFO_BTF"
+        )
     try:
         offsets = Btf(target.read(_BTF)).member_offsets("sk_buff", ("len", "data_len", "data"))
     except (OSError, BtfError) as error:
         raise SourceUnavailable(f"the kernel's type information ({_BTF}) cannot be used: {error}") from None
     return SkBuff(offsets["len"], offsets["data_len"], offsets["data"])
-
-
-def _no_rights(target: Target) -> Availability | None:
-    if not target.is_root():
-        return Availability(False, "tapping the kernel needs root", "run qmisniff with sudo")
-    try:
-        lockdown = target.read("/sys/kernel/security/lockdown").decode("ascii", "replace")
-    except OSError:
-        return None
-    if "[confidentiality]" in lockdown:
-        return Availability(
-            False,
-            "the kernel is locked down (confidentiality): it lets nobody trace it",
-            "boot without lockdown=confidentiality",
-        )
-    return None
-
-
-def _no_processor(target: Target) -> Availability | None:
-    _, machine = target.system()
-    if machine in ARGUMENTS:
-        return None
-    return Availability(
-        False, f"the tap does not know this processor ({machine})", f"it runs on {' and '.join(ARGUMENTS)}"
-    )
-
-
-def _no_tracefs(target: Target) -> Availability | None:
-    if find_tracefs(target):
-        return None
-    try:
-        known = b"tracefs" in target.read("/proc/filesystems")
-    except OSError:
-        known = False
-    if not known:
-        return Availability(False, "this kernel has no tracefs", "use a kernel built with CONFIG_FTRACE")
-    if target.exists(TRACEFS[0]):
-        return None  # `open` mounts it
-    return Availability(False, f"tracefs is not mounted and there is no {TRACEFS[0]}", "mount -t tracefs tracefs DIR")
-
-
-def _unreadable_tracefs(target: Target) -> Availability | None:
-    path = find_tracefs(target)
-    if not path:
-        return None
-    try:
-        target.read(f"{path}/trace_clock")
-    except OSError as error:
-        return Availability(
-            False, f"{path} cannot be read: {error.strerror}", "check for lockdown, SELinux or a container's limits"
-        )
-    return None
-
-
-def _no_kprobes(target: Target) -> Availability | None:
-    path = find_tracefs(target)
-    if not path:
-        return None
-    if not target.exists(f"{path}/kprobe_events"):
-        return Availability(False, "this kernel has no kprobe events", "use a kernel built with CONFIG_KPROBE_EVENTS")
-    # The kernel documents there what its probes can do; the last to come was \IMM, with several probes to an event.
-    try:
-        readme = target.read(f"{path}/README")
-    except OSError:
-        readme = b""
-    if b"<array-size>" not in readme or b"\\imm-value" not in readme:
-        release, _ = target.system()
-        return Availability(False, f"the kprobe events of Linux {release} are too old", "Linux 5.4 or later is needed")
-    return None
-
-
-def _switched_off(target: Target) -> Availability | None:
-    """Switches with which probes are accepted and never fire."""
-    for path, name, remedy in (
-        ("/proc/sys/kernel/ftrace_enabled", "ftrace", "sysctl kernel.ftrace_enabled=1"),
-        ("/sys/kernel/debug/kprobes/enabled", "kprobes", "echo 1 > /sys/kernel/debug/kprobes/enabled"),
-    ):
-        try:
-            value = target.read(path).strip()
-        except OSError:
-            continue
-        if value == b"0":
-            return Availability(False, f"{name} is switched off in this kernel", remedy)
-    return None
-
-
-def _no_qrtr(target: Target) -> Availability | None:
-    symbols = _symbols(target)
-    if RECEIVE in symbols:
-        return None
-    if target.exists("/sys/module/qrtr") or symbols:
-        return Availability(
-            False, f"this kernel's qrtr has no function {RECEIVE}", "only kernels since Linux 4.15 can be tapped"
-        )
-    return Availability(False, "the kernel module qrtr is not loaded", "modprobe qrtr")
-
-
-def _no_btf(target: Target) -> Availability | None:
-    if target.exists(_BTF):
-        return None
-    return Availability(
-        False, f"the kernel does not describe its types ({_BTF} is missing)", "use one built with CONFIG_DEBUG_INFO_BTF"
-    )
-
-
-_CHECKS: tuple[Callable[[Target], Availability | None], ...] = (
-    _no_rights,
-    _no_processor,
-    _no_tracefs,
-    _unreadable_tracefs,
-    _no_kprobes,
-    _switched_off,
-    _no_qrtr,
-    _no_btf,
-)

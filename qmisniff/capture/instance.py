@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from qmisniff.capture.event_format import EventFormat, parse_format
-from qmisniff.capture.plan import Event, Plan
+from qmisniff.capture.plan import Plan
 from qmisniff.capture.ring import PageLayout, parse_layout
 from qmisniff.capture.target import Pages, Target, start_time
 from qmisniff.errors import SourceFailed
@@ -76,16 +76,29 @@ class Instance:
                     )
             for event in self._plan.heads:
                 target.write(f"{self._path}/events/{self.name}/{self._event(event.name)}/enable", "1")
-            for name in self._plan.services:
-                target.write(f"{self._path}/events/qrtr/{name}/enable", "1")
+        self.enable("qrtr", self._plan.services)
 
-    def format(self, event: Event) -> EventFormat:
+    def enable(self, system: str, names: Iterable[str]) -> None:
+        """Enable trace events that the kernel has by itself."""
+        with self._refusals(f"to enable events of {system}"):
+            for name in names:
+                self._target.write(f"{self._path}/events/{system}/{name}/enable", "1")
+
+    def disarm(self, name: str) -> None:
+        """Let an armed event wait for its trigger again: what writing 0 means while a trigger holds it."""
+        with contextlib.suppress(OSError):
+            self._target.write(f"{self._path}/events/{self.name}/{self._event(name)}/enable", "0")
+
+    def format(self, name: str) -> EventFormat:
         """The format of the records of one of the plan's events."""
-        return self._format(f"{self._path}/events/{self.name}/{self._event(event.name)}/format")
+        return self.kernel_format(self.name, self._event(name))
 
-    def service_format(self, name: str) -> EventFormat:
-        """The format of the records of a trace event of the name server."""
-        return self._format(f"{self._path}/events/qrtr/{name}/format")
+    def kernel_format(self, system: str, name: str) -> EventFormat:
+        """The format of the records of a trace event that the kernel has by itself."""
+        with self._refusals(f"to describe its event {system}:{name}"):
+            return parse_format(
+                self._target.read(f"{self._path}/events/{system}/{name}/format").decode("ascii", "replace")
+            )
 
     def stop(self) -> None:
         """Let no further packet in; what is in the buffers can still be read."""
@@ -115,12 +128,6 @@ class Instance:
     def _event(self, name: str) -> str:
         # kprobe_profile lists events without their group: the name alone must tell captures apart.
         return name + self.name.removeprefix("qmisniff")
-
-    def _format(self, path: str) -> EventFormat:
-        try:
-            return parse_format(self._target.read(path).decode("ascii", "replace"))
-        except (OSError, ValueError) as error:
-            raise SourceFailed(f"the format of an event cannot be read: {error}") from None
 
     @contextlib.contextmanager
     def _refusals(self, what: str) -> Iterator[None]:

@@ -10,20 +10,21 @@ from types import TracebackType
 from typing import Self
 
 from qmisniff.capture import header
-from qmisniff.capture.assemble import Assembler, layout_of
-from qmisniff.capture.facts import TRACEFS, diagnose, find_tracefs, gather
+from qmisniff.capture.assemble import Assembler
+from qmisniff.capture.facts import TRACEFS, Facts, survey
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.lookup import ServiceLookup
-from qmisniff.capture.plan import Plan, plan
+from qmisniff.capture.plan import STAGES, Plan, plan
 from qmisniff.capture.source import Availability, Statistics
 from qmisniff.capture.target import LocalTarget, Target
+from qmisniff.capture.tasks import EVENTS, Tasks
 from qmisniff.errors import SourceFailed, SourceUnavailable
 from qmisniff.frame import Frame, Hook, Origin
 
 # CPUs are merged by time: a frame waits this long for older ones of other CPUs whose record is not complete yet.
 _GRACE = 5_000_000  # nanoseconds
 _TICK = 0.01  # seconds between reads where the kernel cannot wake a reader at once
-_PROFILE_EVERY = 1.0  # seconds between looks at what the kernel could not probe
+_CHORES_EVERY = 1.0  # seconds
 _MOST_BUFFER = 4096  # KiB a CPU: some 20,000 packets, or 40 of the longest
 _LEAST_BUFFER = 512
 _COMMANDS = {
@@ -40,6 +41,7 @@ class KernelTap:
         self.notes: Sequence[str] = ()
         self._target: Target = target or LocalTarget()
         self._buffer_kib = buffer_kib
+        self._facts: Facts | None = None  # of the last probe
         self._instance: Instance | None = None
         self._assembler: Assembler | None = None
         self._lookup: ServiceLookup | None = None
@@ -47,7 +49,8 @@ class KernelTap:
         self._frames = 0
         self._lost: int | None = None  # exact, once stopped
         self._missed = 0
-        self._next_profile = 0.0
+        self._next_chores = 0.0
+        self._armed: set[str] = set()
         self._stopping = False
 
     @property
@@ -60,20 +63,25 @@ class KernelTap:
 
     def probe(self) -> Availability:
         """Whether this kernel can be tapped, and what is missing."""
-        return diagnose(self._target)
+        try:
+            self._facts = facts = survey(self._target)
+        except SourceUnavailable as error:
+            return Availability(False, str(error.args[0]), error.remedy)
+        transports = ", ".join(sorted(facts.holders)) or "none loaded as modules"
+        return Availability(True, f"Linux {facts.release}, transports of QRTR: {transports}")
 
     def open(self) -> None:
         """Ask the name service, then tap. Raises SourceUnavailable or SourceFailed, leaving nothing in the kernel."""
-        self._require()
-        tracefs = find_tracefs(self._target)
+        facts = self._facts or survey(self._target)
         notes = []
-        if not tracefs:
-            tracefs = self._mount()
-            notes.append(f"mounted tracefs at {tracefs}")
+        if not facts.tracefs:
+            self._mount()
+            facts = survey(self._target)
+            notes.append(f"mounted tracefs at {facts.tracefs}")
+        tracefs = facts.tracefs
         stale = remove_stale(self._target, tracefs)
         if stale:
             notes.append(f"removed what killed captures had left in the kernel: {', '.join(stale)}")
-        facts = gather(self._target)
         probes = plan(facts)
         notes += probes.notes
         hooks = ", ".join(" ".join(definition.split()[1] for definition in event.definitions) for event in probes.heads)
@@ -139,20 +147,13 @@ class KernelTap:
     ) -> None:
         self.close()
 
-    def _require(self) -> None:
-        state = self.probe()
-        if not state.ok:
-            raise SourceUnavailable(state.reason, state.remedy)
-
-    def _mount(self) -> str:
+    def _mount(self) -> None:
         try:
             self._target.mount_tracefs(TRACEFS[0])
         except OSError as error:
             raise SourceUnavailable(
                 f"tracefs is not mounted and cannot be: {error.strerror}", f"mount -t tracefs tracefs {TRACEFS[0]}"
             ) from None
-        self._require()  # now that it can be looked at
-        return TRACEFS[0]
 
     def _start(self, tracefs: str, probes: Plan, notes: list[str]) -> None:
         # In this order: what the lookup told before the probes were enabled is told by the lookup, everything after
@@ -163,18 +164,22 @@ class KernelTap:
         self._early = self._lookup.answers(self.origin, wait=True)
         self._instance = instance = Instance(self._target, tracefs, probes, self._buffer(tracefs))
         page = instance.install()
+        tasks = Tasks()
+        assembler = Assembler(page, self._target.wall_clock_offset(), self.origin, tasks)
         try:
-            events = {}
-            for event in (*probes.bodies, *probes.heads):
-                form = instance.format(event)
-                events[form.id] = layout_of(form, event.hook, event.rebuilt)
-            services = {}
+            for event in probes.heads:
+                assembler.add_head(instance.format(event.name), event.hook, event.rebuilt)
+            for event in probes.bodies:
+                assembler.add_body(instance.format(event.name))
             for name in probes.services:
-                form = instance.service_format(name)
-                services[form.id] = (_COMMANDS[name], layout_of(form))
+                assembler.add_service(instance.kernel_format("qrtr", name), _COMMANDS[name])
+            for name in EVENTS:
+                assembler.add_task(instance.kernel_format("task", name))
         except ValueError as error:
             raise SourceFailed(f"the kernel describes its events in a way that is not understood: {error}") from None
-        self._assembler = Assembler(page, events, services, self._target.wall_clock_offset(), self.origin)
+        self._assembler = assembler
+        instance.enable("task", EVENTS)
+        tasks.snapshot(self._target)
         instance.start()
         self._early += self._lookup.answers(self.origin)
         asked = not self._lookup.problem
@@ -195,9 +200,10 @@ class KernelTap:
     def _collect(self, instance: Instance, assembler: Assembler) -> list[Frame]:
         """Read what is there now; the frames that nothing older can come before."""
         before = self._target.monotonic()
-        if time.monotonic() >= self._next_profile:
-            self._next_profile = time.monotonic() + _PROFILE_EVERY
+        if time.monotonic() >= self._next_chores:
+            self._next_chores = time.monotonic() + _CHORES_EVERY
             self._count_missed(instance, assembler)
+            self._disarm(instance, assembler)
         until = before - _GRACE
         cpus, drained = self._feed(instance, assembler)
         if not drained:
@@ -233,3 +239,13 @@ class KernelTap:
         if missed > self._missed:
             assembler.missed(missed - self._missed)
             self._missed = missed
+
+    def _disarm(self, instance: Instance, assembler: Assembler) -> None:
+        """Give up the stages for long packets where none has come for a while: they cost time at every packet."""
+        longest, assembler.longest = assembler.longest, 0
+        for stage in STAGES[1:]:
+            if longest > stage.start:
+                self._armed.add(stage.name)
+            elif stage.name in self._armed:
+                self._armed.remove(stage.name)
+                instance.disarm(stage.name)

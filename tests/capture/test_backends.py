@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The table of sources."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from qmisniff.capture import BACKENDS, open_source, probe, tap
+from qmisniff.capture.source import Availability, Source
+from qmisniff.errors import SourceUnavailable, UsageError
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_backend_is_a_source_that_can_be_asked(name: str) -> None:
+    source: Source = open_source(name)
+    state = probe(name)
+    assert state.ok or (state.reason and "\n" not in state.reason)
+    assert source.statistics == (0, 0, 0)
+    source.close()
+
+
+def test_unknown_names_are_told_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"'ethernet'.*auto, kernel"):
+        open_source("ethernet")
+
+
+def test_auto_is_the_first_that_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tap.KernelTap, "probe", lambda self: Availability(True, "fit"))
+    assert isinstance(open_source("auto"), tap.KernelTap)
+    monkeypatch.setattr(tap.KernelTap, "probe", lambda self: Availability(False, "no kernel", "get one"))
+    with pytest.raises(SourceUnavailable, match=r"no kernel \(get one\)"):
+        open_source("auto")
+
+
+def test_asking_for_the_names_imports_none() -> None:
+    program = "import sys, qmisniff.capture; print([n for n in sys.modules if n.startswith('qmisniff.capture.')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['qmisniff.capture.source']"

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The text of the probes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+from qmisniff.capture.facts import ENQUEUE, LOCAL, RECEIVE, Facts, SkBuff
+from qmisniff.capture.plan import HEAD_BYTES, STAGES, plan
+from qmisniff.frame import Hook
+
+FACTS = Facts(
+    release="6.1.0",
+    machine="x86_64",
+    tracefs="/sys/kernel/tracing",
+    symbols={RECEIVE: "qrtr", ENQUEUE: "qrtr", LOCAL: "qrtr", "qrtr_tun_send": "qrtr_tun"},
+    holders=frozenset({"qrtr_tun"}),
+    installed=frozenset({"qrtr_tun", "qrtr_smd"}),
+    skb=SkBuff(112, 116, 208),
+)
+
+HEADS = {
+    "receive": (
+        "p:{group}/{event} qrtr:qrtr_endpoint_post ptr=%si:x64 len=%dx:u32 comm=$comm:string d0=+0(%si):x64[16]",
+    ),
+    "transmit": (
+        "p:{group}/{event} qrtr_tun:qrtr_tun_send ptr=%si:x64 len=+112(%si):u32 paged=+116(%si):u32 "
+        "comm=$comm:string d0=+0(+208(%si)):x64[16]",
+        "p:{group}/{event} qrtr_smd:qcom_smd_qrtr_send ptr=%si:x64 len=+112(%si):u32 paged=+116(%si):u32 "
+        "comm=$comm:string d0=+0(+208(%si)):x64[16]",
+    ),
+    "local": (
+        "p:{group}/{event} qrtr:qrtr_local_enqueue ptr=%si:x64 len=+112(%si):u32 paged=+116(%si):u32 kind=%dx:u32 "
+        "from_node=+4(%cx):u32 from_port=+8(%cx):u32 to_node=+4(%r8):u32 to_port=+8(%r8):u32 "
+        "comm=$comm:string d0=+0(+208(%si)):x64[16]",
+    ),
+}
+
+
+def test_heads() -> None:
+    made = plan(FACTS)
+    assert {event.name: event.definitions for event in made.heads} == HEADS
+    assert [(event.hook, event.rebuilt) for event in made.heads] == [
+        (Hook.RECEIVE, False),
+        (Hook.TRANSMIT, False),
+        (Hook.LOCAL, True),
+    ]
+    assert made.services == made.notes == ()
+
+
+def test_bodies() -> None:
+    huge, long, body = plan(FACTS).bodies
+    assert (body.armed_by, long.armed_by, huge.armed_by) == ("", "len > 640", "len > 9760")
+    assert body.definitions[0] == (
+        "p:{group}/{event} qrtr:qrtr_endpoint_post ptr=%si:x64 len=%dx:u32 off=\\128:u32 d0=+128(%si):x64[64]"
+    )
+    assert long.filter == "off == 640 && len > 640 || off == 3680 && len > 3680 || off == 6720 && len > 6720"
+    assert long.definitions[5] == (
+        "p:{group}/{event} qrtr_tun:qrtr_tun_send ptr=%si:x64 len=+112(%si):u32 off=\\6720:u32 "
+        "d0=+6720(+208(%si)):x64[64] d1=+7232(+208(%si)):x64[64] d2=+7744(+208(%si)):x64[64] "
+        "d3=+8256(+208(%si)):x64[64] d4=+8768(+208(%si)):x64[64] d5=+9280(+208(%si)):x64[60]"
+    )
+    assert len(huge.definitions) == 4 * 19
+
+
+def test_the_stages_cover_the_longest_packet_without_a_gap() -> None:
+    assert STAGES[0].start == HEAD_BYTES
+    for before, after in itertools.pairwise(STAGES):
+        assert after.start == before.end
+    assert STAGES[-1].end >= 32 + 65535 + 1
+
+
+def test_what_the_kernel_limits() -> None:
+    """Sizes of Linux 6.1's kernel/trace/trace_probe.h."""
+    made = plan(FACTS)
+    for event in (*made.bodies, *made.heads):
+        for definition in event.definitions:
+            arguments = definition.split()[2:]
+            assert len(arguments) <= 128
+            assert all(len(argument) <= 63 + len("from_node=") for argument in arguments)
+            arrays = [int(count) for count in re.findall(r"x64\[(\d+)\]", definition)]
+            assert max(arrays) <= 64
+            assert 8 * sum(arrays) + 8 + 4 * len(re.findall(r":(u32|string)", definition)) <= 3072
+
+
+def test_arm64_has_its_own_registers() -> None:
+    made = plan(FACTS._replace(machine="aarch64"))
+    assert made.heads[-1].definitions[0].split()[1:7] == [
+        "qrtr:qrtr_local_enqueue",
+        "ptr=%x1:x64",
+        "len=+112(%x1):u32",
+        "paged=+116(%x1):u32",
+        "kind=%x2:u32",
+        "from_node=+4(%x3):u32",
+    ]
+
+
+def test_built_in_functions_have_no_module() -> None:
+    made = plan(FACTS._replace(symbols=dict.fromkeys(FACTS.symbols, ""), holders=frozenset(), installed=frozenset()))
+    assert [definition.split()[1] for event in made.heads for definition in event.definitions] == [
+        RECEIVE,
+        "qrtr_tun_send",
+        LOCAL,
+    ]
+    assert not made.notes
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        FACTS._replace(holders=frozenset({"qrtr_tun", "qrtr_pigeon"})),
+        FACTS._replace(symbols={RECEIVE: "qrtr", ENQUEUE: "qrtr", LOCAL: "qrtr"}),  # tun in use, its function inlined
+        FACTS._replace(symbols={RECEIVE: "", ENQUEUE: "", LOCAL: ""}, holders=frozenset(), installed=frozenset()),
+    ],
+    ids=["unknown", "inlined", "built in"],
+)
+def test_a_transport_that_is_not_known_is_tapped_before_it(facts: Facts) -> None:
+    made = plan(facts)
+    transmit = next(event for event in made.heads if event.hook is Hook.TRANSMIT)
+    assert transmit.rebuilt
+    assert [definition.split()[1].rpartition(":")[2] for definition in transmit.definitions] == [ENQUEUE]
+    assert "kind=%dx:u32" in transmit.definitions[0]
+    assert "headers of sent packets are rebuilt" in made.notes[0]
+
+
+def test_a_transport_that_cannot_be_tapped_at_all_is_said() -> None:
+    symbols = {name: module for name, module in FACTS.symbols.items() if name != ENQUEUE}
+    made = plan(FACTS._replace(symbols=symbols, holders=frozenset({"qrtr_pigeon"})))
+    assert "qrtr_pigeon" in made.notes[0]
+    assert "is not seen" in made.notes[0]
+    assert [event.name for event in made.heads] == ["receive", "transmit", "local"]
+
+
+def test_without_a_transport_there_is_nothing_to_rebuild() -> None:
+    made = plan(FACTS._replace(symbols={RECEIVE: "qrtr", LOCAL: "qrtr"}, holders=frozenset(), installed=frozenset()))
+    assert [event.name for event in made.heads] == ["receive", "local"]
+    assert not made.notes
+
+
+def test_without_local_traffic_the_name_server_tells_of_services() -> None:
+    symbols = {name: module for name, module in FACTS.symbols.items() if name != LOCAL}
+    made = plan(FACTS._replace(symbols=symbols))
+    assert made.services == ("qrtr_ns_server_add", "qrtr_ns_service_announce_del")
+    assert "traffic within this node is not seen" in made.notes[0]

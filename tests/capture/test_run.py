@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The capture loop, around a scripted source."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import pytest
+
+from qmisniff.capture.run import run
+from qmisniff.capture.source import Availability, Statistics
+from qmisniff.capture_file import Reader
+from qmisniff.errors import CaptureFileError, SourceFailed
+from qmisniff.frame import Frame, Origin
+
+
+class Script:
+    """A source that does one step after the other at each read; after `stop` it gives its last frame."""
+
+    origin = Origin("script", "script")
+    notes = ("something to know",)
+
+    def __init__(self, *steps: Callable[[], list[Frame] | None]) -> None:
+        self.steps = list(steps)
+        self.stopped = self.closed = self.opened = False
+        self.frames = 0
+
+    @property
+    def statistics(self) -> Statistics:
+        return Statistics(self.frames, 7, 1)
+
+    def probe(self) -> Availability:
+        return Availability(True, "")
+
+    def open(self) -> None:
+        self.opened = True
+
+    def read(self, timeout: float) -> list[Frame] | None:
+        if self.stopped:
+            if self.stopped is True and (last := self.__dict__.pop("last", None)) is not None:
+                return [last]
+            return None
+        got = self.steps.pop(0)() if self.steps else []
+        self.frames += len(got or ())
+        return got
+
+    def stop(self) -> None:
+        if not self.stopped:
+            self.last = frame(b"last")
+        self.stopped = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def frame(data: bytes) -> Frame:
+    return Frame(1, data, len(data), origin=Script.origin)
+
+
+def send(*data: bytes) -> Callable[[], list[Frame]]:
+    return lambda: [frame(each) for each in data]
+
+
+def raise_signal(number: int) -> Callable[[], list[Frame]]:
+    def step() -> list[Frame]:
+        os.kill(os.getpid(), number)
+        return []
+
+    return step
+
+
+def written(sink: io.BytesIO) -> list[bytes]:
+    reader = Reader(io.BytesIO(sink.getvalue()))
+    frames = [each.data for each in reader]
+    assert not reader.damage
+    assert reader.dropped == 7
+    return frames
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_with_everything_written(number: int) -> None:
+    source, sink, said = Script(send(b"one", b"two"), raise_signal(number)), io.BytesIO(), io.StringIO()
+    before = signal.getsignal(number)
+    assert run(source, sink, None, said) == 0
+    assert written(sink) == [b"one", b"two", b"last"]
+    assert source.closed
+    assert signal.getsignal(number) is before
+    assert said.getvalue().splitlines() == [
+        "qmisniff: something to know",
+        "capturing from script, ctrl+c ends",
+        "3 packets, 7 lost, 1 truncated",
+    ]
+
+
+def test_nohup_is_respected() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        source, sink = Script(raise_signal(signal.SIGHUP), send(b"one"), lambda: None), io.BytesIO()
+        run(source, sink, None, io.StringIO())
+        assert written(sink) == [b"one"]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_count_ends_it_on_the_packet() -> None:
+    source, sink = Script(send(b"1", b"2"), send(b"3", b"4"), send(b"5")), io.BytesIO()
+    run(source, sink, 3, io.StringIO())
+    assert written(sink) == [b"1", b"2", b"3"]
+    assert source.closed
+
+
+def test_the_end_of_the_source_ends_it() -> None:
+    source, sink = Script(send(b"1"), lambda: None), io.BytesIO()
+    assert run(source, sink, None, io.StringIO()) == 0
+    assert written(sink) == [b"1"]
+
+
+def fail() -> list[Frame]:
+    raise SourceFailed("the pipe broke")
+
+
+def test_a_source_that_fails_leaves_a_whole_file() -> None:
+    source, sink = Script(send(b"1"), fail), io.BytesIO()
+    with pytest.raises(SourceFailed, match="the pipe broke"):
+        run(source, sink, None, io.StringIO())
+    assert written(sink) == [b"1"]
+    assert source.closed
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_an_error_with_a_reason() -> None:
+    source = Script(send(b"1"))
+    with Path("/dev/full").open("wb", buffering=0) as sink, pytest.raises(CaptureFileError, match="No space left"):
+        run(source, sink, None, io.StringIO())
+    assert source.closed
+
+
+@pytest.mark.parametrize("steps", [(), (send(b"1"),)], ids=["idle", "busy"])
+def test_a_reader_that_goes_away_ends_it(steps: tuple[Callable[[], list[Frame]], ...]) -> None:
+    reading, writing = os.pipe()
+    source = Script(lambda: os.close(reading) or [], *steps)  # type: ignore[func-returns-value]
+    sink: BinaryIO = os.fdopen(writing, "wb", buffering=0)
+    with sink, pytest.raises(BrokenPipeError):
+        run(source, sink, None, io.StringIO())
+    assert source.closed
