@@ -8,8 +8,9 @@ from typing import Any
 
 from qmisniff.definitions import Registry
 from qmisniff.definitions.registry import Service
+from qmisniff.dissect.frame_json import FrameJson
 from qmisniff.dissect.message import MAX_TLVS, RESULT_DECODER, MessageDecoder, tlv_ranges
-from qmisniff.dissect.sinks import JsonSink, Sink, TreeSink, ValuesSink, to_json
+from qmisniff.dissect.sinks import Sink, TreeSink, ValuesSink
 from qmisniff.dissect.summary import Summary, SummarySink, address
 from qmisniff.field import Field, FieldSpec, Kind, Severity
 from qmisniff.frame import Direction, Flag, Frame, Hook, Link
@@ -52,7 +53,7 @@ class Dissector:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._messages: dict[tuple[int, int, int], MessageDecoder | None] = {}
-        self._json_heads: dict[tuple[int, int, int], tuple[str, MessageDecoder | None]] = {}
+        self._json = FrameJson(self._walk)
         self._msgid_specs: dict[tuple[int, bool], FieldSpec] = {}
         names = {header.id: header.service for header in registry.headers.values()}
         self._service = FieldSpec("qmi.service", "Service", Kind.UINT, labels=names)
@@ -81,39 +82,7 @@ class Dissector:
 
     def json(self, frame: Frame, context: Context) -> str:
         """`values` as one flat JSON object; bytes are hexadecimal, infinite numbers null."""
-        sink = JsonSink()
-        self._walk(frame, context, sink)
-        return sink.text()
-
-    def message_json(self, service: int, data: bytes) -> str:
-        """`message_values` as one flat JSON object."""
-        if len(data) >= qmi.SERVICE_HEADER.size:
-            flags, txn, msgid, length = qmi.SERVICE_HEADER.struct.unpack_from(data)
-            head, decoder = self._json_head(service, flags, msgid)
-            if decoder is not None and length == len(data) - qmi.SERVICE_HEADER.size:
-                pieces = decoder.json(data, qmi.SERVICE_HEADER.size, len(data))
-                if pieces is not None:
-                    return f"{head % (txn, length)}{''.join(pieces)}}}"
-        return to_json(self.message_values(service, data))
-
-    def _json_head(self, service: int, flags: int, msgid: int) -> tuple[str, MessageDecoder | None]:
-        """The JSON text of a message's header but for two numbers, and the decoder of its TLVs; None for what is not
-        plainly a message of a service that is described."""
-        found = self._json_heads.get((service, flags, msgid))
-        if found is None:
-            decoder = None
-            if service != qmi.CTL and flags & 1 == 0:
-                decoder = self._decoder(service, msgid, flags >> 1, self.registry.service(service))
-            if decoder is None or not decoder.known:
-                found = "", None
-            else:
-                values = self.message_values(service, qmi.SERVICE_HEADER.struct.pack(flags, 0, msgid, 0))
-                names = [name for name in values if name.startswith("expert.") or name in ("qmi.txn", "qmi.length")]
-                for name in names:
-                    del values[name]
-                found = to_json(values)[:-1].replace("%", "%%") + ',"qmi.txn":%d,"qmi.length":%d', decoder
-            self._json_heads[service, flags, msgid] = found
-        return found
+        return self._json.text(frame, context)
 
     def summary(self, frame: Frame, context: Context) -> Summary:
         """The frame as a row of a packet list."""

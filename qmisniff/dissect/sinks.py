@@ -156,25 +156,6 @@ class ValuesSink:
         add(self.into, "expert.message", text)
 
 
-class JsonSink(ValuesSink):
-    """Values, and for a message that is all right the JSON text of its TLVs instead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pieces: list[str] = []
-
-    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
-        pieces = decoder.json(data, start, end)
-        if pieces is None:
-            return False
-        self._pieces = pieces
-        return True
-
-    def text(self) -> str:
-        """The flat JSON object."""
-        return f"{to_json(self.into)[:-1]}{''.join(self._pieces)}}}"
-
-
 def to_json(values: dict[str, Any]) -> str:
     """A flat JSON object; bytes are hexadecimal, what is no number is null."""
     return json.dumps({name: _plain(value) for name, value in values.items()}, separators=(",", ":"))

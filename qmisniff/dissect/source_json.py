@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from json.encoder import encode_basestring_ascii as quote
+from typing import Any
 
 from qmisniff.definitions.fields import Enums
 from qmisniff.definitions.model import Address, Bytes, Number, Text, Type
@@ -90,8 +91,9 @@ def _hex(value: bytes) -> str:
     return f'"{value.hex()}"'
 
 
-def _list(path: str, column: list[int | float] | list[str]) -> str:
-    """A list as JSON text; a list of one value is the value."""
+def _list(path: str, column: list[Any]) -> str:
+    """A list of numbers, or of JSON texts, as JSON text; a list of one value is the value."""
     if len(column) == 1:
         return f',"{path}":{column[0]}'
-    return f',"{path}":[{",".join([str(value) for value in column])}]'
+    # Python writes a list of numbers as JSON does.
+    return f',"{path}":[{",".join(column)}]' if isinstance(column[0], str) else f',"{path}":{column}'

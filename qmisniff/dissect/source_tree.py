@@ -17,7 +17,7 @@ class TreeWriter(Writer):
 
     def leaf(self, kind: Type, path: str, target: str, var: str, at: str, size: str) -> None:
         spec = self.const(spec_of(path, kind, self.enums))
-        field = f"F({spec}, {self.converted(kind, var)}, {at}, {size})"
+        field = f"F({spec}, {self.converted(kind, var)}, {at}, {size}, [])"
         if not isinstance(kind, Number) or not kind.bits:
             self.append(target, field)
             return
@@ -27,10 +27,10 @@ class TreeWriter(Writer):
         for bits in kind.bits:
             part = bit_spec(path, bits, kind.size, self.enums)
             value = f"({self.bits(bits, var)}) != 0" if part.kind is Kind.BOOL else self.bits(bits, var)
-            self.append(whole, f"F({self.const(part)}, {value}, {at}, {size})")
+            self.append(whole, f"F({self.const(part)}, {value}, {at}, {size}, [])")
 
     def open(self, item: Open, at: str) -> None:
-        self.add(f"{item.var} = F({self.const(item.spec)}, {item.value}, {at}, e - ({at}))")
+        self.add(f"{item.var} = F({self.const(item.spec)}, {item.value}, {at}, e - ({at}), [])")
         self.append(item.target, item.var)
 
     def close(self, item: Close, at: str) -> None:

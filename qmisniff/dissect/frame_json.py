@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Frames -> flat JSON objects, for whole captures: the text of headers is remembered.
+
+In a conversation all but a few numbers of the headers repeat with every frame. The text around these numbers is kept
+under everything it was made of; a frame that is all right is then one format string and the text of its TLVs. Any
+other frame goes the long way, by its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from qmisniff.dissect.message import MessageDecoder
+from qmisniff.dissect.sinks import Sink, ValuesSink, to_json
+from qmisniff.field import Severity
+from qmisniff.frame import Frame, Link
+from qmisniff.protocol import qmi, qmux, qrtr
+from qmisniff.protocol.context import Context
+
+Walk = Callable[[Frame, Context, Sink], None]
+
+_MAX_HEADS = 4096
+_NUMBERS = ("frame.number", "frame.time", "frame.time_epoch", "frame.len", "frame.cap_len", "qmi.txn", "qmi.length")
+_NUMBERS_TEXT = (
+    ',"frame.number":%d,"frame.time":"%s","frame.time_epoch":%r,"frame.len":%d,"frame.cap_len":%d'
+    ',"qmi.txn":%d,"qmi.length":%d'
+)
+
+
+class _Place(NamedTuple):
+    """Where a frame's QMI message is, and the header around it without the numbers that change."""
+
+    start: int
+    end: int
+    header: bytes
+    length_name: str  # the field of the outer header that changes
+    length: int
+
+
+class _Head(NamedTuple):
+    """The text of everything above the TLVs, and what decodes these."""
+
+    text: str
+    decoder: MessageDecoder
+
+
+class FrameJson:
+    """Writes frames as JSON; `walk` is what takes a frame apart where the short way is not open."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._heads: dict[object, _Head | None] = {}
+        self._second = (-1, "")
+
+    def text(self, frame: Frame, context: Context) -> str:
+        """One object on one line: filter name -> value, bytes as hexadecimal, what is no number as null."""
+        return self._short(frame, context) or self._long(frame, context)
+
+    def _long(self, frame: Frame, context: Context) -> str:
+        sink = ValuesSink()
+        self._walk(frame, context, sink)
+        return to_json(sink.into)
+
+    def _short(self, frame: Frame, context: Context) -> str | None:
+        data = frame.data
+        place = _place(frame)
+        if place is None or frame.lost or frame.orig_len != len(data):
+            return None
+        _, txn, msgid, length = qmi.SERVICE_HEADER.struct.unpack_from(data, place.start)
+        tlvs = place.start + qmi.SERVICE_HEADER.size
+        if tlvs + length != place.end:
+            return None
+        head = self._head(frame, context, place, (data[place.start], msgid))
+        pieces = head.decoder.json(data, tlvs, place.end) if head else None
+        if head is None or pieces is None:
+            return None
+        size = len(data)
+        numbers = (context.number, self._time(frame.ts_ns), frame.ts_ns / 1e9, size, size, txn, length)
+        text = f"{head.text % numbers}{''.join(pieces)}"
+        if place.length_name:
+            text += f',"{place.length_name}":{place.length}'
+        if place.end < size:
+            text += f',"qrtr.padding":"{data[place.end :].hex()}"'
+        if context.request is not None:
+            text += f',"qmi.response_to":{context.request}'
+        if context.response is not None:
+            text += f',"qmi.response_in":{context.response}'
+        if context.response_ns is not None:
+            text += f',"qmi.time":{context.response_ns / 1e9!r}'
+        return text + "}"
+
+    def _head(self, frame: Frame, context: Context, place: _Place, message: tuple[int, int]) -> _Head | None:
+        key = (place.header, message, context.service, context.instance, frame.link, frame.direction, frame.hook,
+               frame.flags, frame.pid, frame.comm, frame.cpu, frame.origin)
+        if key not in self._heads:
+            if len(self._heads) >= _MAX_HEADS:
+                self._heads.clear()
+            sink = _HeadSink()
+            self._walk(frame, context, sink)
+            self._heads[key] = sink.head(place.length_name)
+        return self._heads[key]
+
+    def _time(self, ts_ns: int) -> str:
+        seconds, nanoseconds = divmod(ts_ns, 1_000_000_000)
+        if seconds != self._second[0]:
+            self._second = seconds, f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+        return f"{self._second[1]}.{nanoseconds:09d}Z"
+
+
+class _HeadSink(ValuesSink):
+    """Values of everything above the TLVs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decoder: MessageDecoder | None = None
+        self._all_right = True
+
+    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
+        self._decoder = decoder
+        return True
+
+    def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
+        self._all_right = False
+
+    def head(self, length_name: str) -> _Head | None:
+        """The text that frames with these headers share; None where they must go the long way."""
+        if self._decoder is None or not self._all_right:
+            return None
+        changing = {*_NUMBERS, length_name, "qrtr.padding", "qmi.response_to", "qmi.response_in", "qmi.time"}
+        kept: dict[str, Any] = {name: value for name, value in self.into.items() if name not in changing}
+        return _Head(to_json(kept)[:-1].replace("%", "%%") + _NUMBERS_TEXT, self._decoder)
+
+
+def _place(frame: Frame) -> _Place | None:
+    """Where the service message of a whole, ordinary frame is; None for any other frame."""
+    data = frame.data
+    match frame.link:
+        case Link.QRTR if len(data) >= 39 and data[0] == 1 and data[4] == qrtr.DATA:
+            size = int.from_bytes(data[20:24], "little")
+            end = qrtr.V1.size + size
+            if size >= 7 and 0 <= len(data) - end <= 3:
+                return _Place(qrtr.V1.size, end, data[:20] + data[24:32], "qrtr.size", size)
+        case Link.QMUX if len(data) >= 13 and data[0] == qmux.MARKER and data[4] != qmi.CTL:
+            length = data[1] | data[2] << 8
+            if length + 1 == len(data):
+                return _Place(qmux.HEADER.size, len(data), data[3:6], "qmux.length", length)
+        case Link.QMI if len(data) >= 7:
+            return _Place(0, len(data), b"", "", 0)
+    return None
