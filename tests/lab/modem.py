@@ -2,8 +2,8 @@
 """A scripted modem at the far end of /dev/qrtr-tun: node 0, with the services of services.py.
 
 `python modem.py LOG` prints "ready" when its services are announced; every packet that it receives and sends, header
-included, is a line of LOG. Lines on standard input make it do what no sane modem does (`Modem.oddities`); when it
-ends, the modem leaves.
+included, is a line of LOG. A line on standard input makes it ask something of Linux's servers (modem_client.py) or do
+what no sane modem does (`Modem.oddities`); when they end, the modem leaves.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab import services, wire
+from tests.lab.modem_client import ERRANDS, Client
+from tests.lab.sockets import NoAnswer
 from tests.lab.wire import Address, Message, Packet
 
 NODE, LINUX = 0, 1  # the modem's node id and the kernel's (net/qrtr/af_qrtr.c: qrtr_local_nid)
@@ -31,9 +33,13 @@ SERVERS = [
     (services.TEST, 0x0101, 30),
     (services.TEST, 0x0201, 31),
     (services.SERVREG, 0xB401, 40),
+    (services.SSCTL, 0x1202, 41),
+    (services.SSC, 0x0101, 42),
 ]
 SERVICE_OF_PORT = {port: service for service, _, port in SERVERS}
-REGISTRATIONS = {(services.DMS, 0x01), (services.NAS, 0x02), (services.NAS, 0x03)}
+REGISTRATIONS = {(services.DMS, 0x01), (services.NAS, 0x02), (services.NAS, 0x03), (services.SERVREG, 0x20),
+                 (services.SSC, 0x20)}
+CLIENT_PORT = 60  # of the first errand
 UNKNOWN_SERVER = (0x7777, 0x0301, 50)
 
 
@@ -47,6 +53,8 @@ class Modem:
         self._transaction = 0
         self._unconfirmed: dict[tuple[Address, Address], int] = {}
         self._watchers: dict[int, set[Address]] = {}  # service -> clients that want its indications
+        self._clients: dict[int, Client] = {}  # by port
+        self.servers: dict[int, Address] = {}  # Linux's, by service
         self.announced = False
         self.oddities: dict[str, Callable[[], None]] = {
             "header-v2": self._header_v2,
@@ -77,6 +85,12 @@ class Modem:
             for server in SERVERS:
                 self._announce(server)
             self.announced = True
+        elif packet.type in (wire.NEW_SERVER, wire.DEL_SERVER):
+            _, service, _, node, port = wire.CONTROL.unpack(packet.payload)
+            if packet.type == wire.NEW_SERVER:
+                self.servers[service] = Address(node, port)
+            else:
+                self.servers.pop(service, None)
         elif packet.type == wire.RESUME_TX:
             self._unconfirmed.pop((packet.destination, packet.source), None)
         elif packet.type == wire.DEL_CLIENT:
@@ -87,7 +101,9 @@ class Modem:
     def _data(self, packet: Packet) -> None:
         client, server = packet.source, packet.destination
         service = SERVICE_OF_PORT.get(server.port)
-        if service is not None:
+        if server.port in self._clients:
+            self._clients[server.port].received.append((packet.payload, client))
+        elif service is not None:
             self._request(service, client, server, wire.unpack_message(packet.payload))
         if packet.confirm_rx:
             payload = wire.CONTROL.pack(wire.RESUME_TX, *server, 0, 0)
@@ -113,10 +129,34 @@ class Modem:
         self._send_message(_port_of(event.service), watcher, message)
 
     def _send_message(self, source: Address, destination: Address, message: Message) -> None:
-        flow = (source, destination)
+        self.send_data(source.port, destination, wire.pack_message(message))
+
+    def send_data(self, source: int, destination: Address, payload: bytes) -> None:
+        """Send DATA from one of our ports, its reception confirmed now and then."""
+        flow = (Address(NODE, source), destination)
         self._unconfirmed[flow] = self._unconfirmed.get(flow, 0) + 1
         confirm_rx = self._unconfirmed[flow] == CONFIRM_AFTER
-        self._send(wire.pack_v1(Packet(wire.DATA, source, destination, wire.pack_message(message), confirm_rx)))
+        self._send(wire.pack_v1(Packet(wire.DATA, *flow, payload, confirm_rx)))
+
+    def wait(self, timeout: float) -> None:
+        """Take one packet from the wire, or none in `timeout` seconds."""
+        if select.select([self._tun], [], [], timeout)[0]:
+            self.receive(os.read(self._tun, MAX_PACKET))
+
+    def run(self, command: str) -> str:
+        """Do what a line of standard input says; "done", or why not."""
+        if command not in ERRANDS:
+            self.oddities[command]()
+            return "done"
+        port = CLIENT_PORT + len(self._clients)
+        client = self._clients[port] = Client(self, port)
+        try:
+            ERRANDS[command](client)
+        except (NoAnswer, services.Refused) as problem:
+            return f"{command}: {problem!r}"
+        finally:
+            self._control(wire.DEL_CLIENT, NODE, port)
+        return "done"
 
     def _control(self, command: int, *words: int) -> None:
         payload = wire.CONTROL.pack(command, *words, *[0] * (4 - len(words)))
@@ -205,8 +245,7 @@ def main() -> int:
             read = os.read(0, 4096)
             *lines, commands = (commands + read).split(b"\n")
             for line in lines:
-                modem.oddities[line.decode()]()
-                print("done", flush=True)
+                print(modem.run(line.decode()), flush=True)
             if not read:
                 # Read what is still on its way first: a log that is the truth must be whole.
                 drain(tun, modem)

@@ -5,10 +5,12 @@
 else, waited for until it prints TEXT on its standard error, and ended with SIGINT. What is left in OUT:
 
     modem.jsonl    every QRTR packet on the wire, header included, as the modem saw it
-    sample_server.jsonl, watch_client.jsonl, echo-local.jsonl, echo-modem.jsonl, tftp.jsonl
+    sample_server.jsonl, watch_client.jsonl, echo-local.jsonl, echo-modem.jsonl, tftp.jsonl, subsystems.jsonl
                    every datagram of the local programs, as the program saw it
     clients.jsonl  every client: name, argv, pid, start and end (ns of CLOCK_MONOTONIC), exit, stdout, stderr
-    servers.jsonl  likewise what ran all the time: modem, local servers, capture
+    servers.jsonl  likewise what ran all the time: modem, local servers, a phone's daemons, capture
+    state          what rmtfs wrote last into the state of the remote processor
+    errands.json   what the modem asked of those daemons (modem_client.py): name -> "done", or why not
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from tests.lab import services
+from tests.lab import phone, services
+from tests.lab.modem_client import ERRANDS
 
 LAB = Path(__file__).resolve().parent
 SAMPLE = "/sys/kernel/debug/qmi_sample"
@@ -63,6 +66,7 @@ def clients(out: Path) -> list[Client]:
     echo = [python, str(LAB / "echo_client.py")]
     return [
         Client("tftp", [python, str(LAB / "tftp_client.py"), str(out / "tftp.jsonl"), "3000"]),
+        Client("subsystems", [python, str(LAB / "subsystem_client.py"), str(out / "subsystems.jsonl")]),
         Client("lookup", ["qrtr-lookup"]),
         Client("lookup-dms", ["qrtr-lookup", "2"]),
         Client("dms-get-ids", _qmicli("--dms-get-ids")),
@@ -181,6 +185,14 @@ def capture(argv: Sequence[str], ready: str, out: Path, journal: Journal) -> Ite
         journal.add("capture", argv, process.pid, start, process.wait(), *texts)
 
 
+def told(modem: subprocess.Popen[bytes], command: str) -> str:
+    """Have the modem do something; what it says when it has."""
+    assert modem.stdin and modem.stdout
+    modem.stdin.write(command.encode() + b"\n")
+    modem.stdin.flush()
+    return modem.stdout.readline().decode().strip()
+
+
 def expect(stream: IO[bytes], word: bytes, name: str) -> None:
     """Read one line that must be `word`."""
     if (line := stream.readline().strip()) != word:
@@ -204,21 +216,25 @@ def main() -> int:
         if arguments.capture:
             stack.enter_context(capture(arguments.capture, arguments.ready, out, servers))
         programs = {name: [python, str(LAB / f"{name}.py"), str(out / f"{name}.jsonl")] for name in PROGRAMS}
-        chosen = {*programs, "tqftpserv", *(client.name for client in clients(out))}
+        daemons = {"tqftpserv": ["tqftpserv"], **{name: phone.daemon(name) for name in ("pd-mapper", "rmtfs")}}
+        chosen = {*programs, *daemons, *ERRANDS, *(client.name for client in clients(out))}
         if arguments.only is not None:
             chosen &= {"modem", *arguments.only}
         modem, *_ = [
             stack.enter_context(server(name, argv, out, servers)) for name, argv in programs.items() if name in chosen
         ]
-        if "tqftpserv" in chosen:
-            stack.enter_context(daemon("tqftpserv", ["tqftpserv"], out, servers))
+        phone.build()
+        for name, argv in daemons.items():
+            if name in chosen:
+                stack.enter_context(daemon(name, argv, out, servers))
         wanted = [client for client in clients(out) if client.name in chosen]
         failed = [client.name for client in wanted if not run_client(client, journal)]
-        assert modem.stdin and modem.stdout
+        errands = {name: told(modem, name) for name in ERRANDS if name in chosen}
+        (out / "errands.json").write_text(json.dumps(errands))
+        failed += [name for name, answer in errands.items() if answer != "done"]
         for oddity in ODDITIES if arguments.only is None else ():
-            modem.stdin.write(oddity.encode() + b"\n")
-            modem.stdin.flush()
-            expect(modem.stdout, b"done", "modem")
+            told(modem, oddity)
+    (out / "state").write_bytes(phone.STATE.read_bytes())
     for name in failed:
         print(f"failed: {name}", file=sys.stderr)
     return 1 if failed else 0

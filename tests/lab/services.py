@@ -2,7 +2,8 @@
 """What the lab's modem says: the QMI services, their answers, and the identities and radio values behind them.
 
 Identities are invented: a test TAC and the test network 001 01, a number of the fictional 555-01xx range, addresses of
-documentation networks. Layouts follow libqmi's qmi-service-*.json and samples/qmi of Linux for the test service.
+documentation networks. Layouts follow libqmi's qmi-service-*.json; for the test service samples/qmi of Linux, for
+the notifier of protection domains its drivers/soc/qcom/pdr_internal.h, for SSCTL drivers/remoteproc/qcom_sysmon.c.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from tests.lab.wire import Tlvs
 
-WDS, DMS, NAS, TEST, SERVREG = 1, 2, 3, 15, 66
+WDS, DMS, NAS, TEST, SSCTL, SERVREG, SSC = 1, 2, 3, 15, 43, 66, 400
 
 MISSING_ARGUMENT, OUT_OF_CALL, NO_EFFECT, INVALID_ARGUMENT, INVALID_QMI_COMMAND, NOT_SUPPORTED = 17, 15, 26, 48, 71, 94
 
@@ -242,6 +243,53 @@ def _data(state: State, request: Tlvs) -> Tlvs:
     return {0x10: value}
 
 
+# --- protection domains
+
+
+UP, EARLY_DOWN = 0x1FFFFFFF, 0x2FFFFFFF
+
+
+def _register_listener(state: State, request: Tlvs) -> Tlvs:
+    domain = request.get(0x02)
+    if domain is None:
+        raise Refused(MISSING_ARGUMENT)
+    if _argument(request, 0x01, 1) == b"\x01":
+        # As if it restarted at once.
+        for transaction, now in enumerate((EARLY_DOWN, UP), start=1):
+            update = {0x01: struct.pack("<I", now), 0x02: domain, 0x03: struct.pack("<H", transaction)}
+            state.events.append(Event(SERVREG, 0x22, update))
+    return {0x10: struct.pack("<I", UP)}
+
+
+# --- sensors: protocol buffers inside a TLV
+
+
+SUID_LOOKUP = (0xABABABABABABABAB,) * 2  # the sensor that knows the other sensors
+ACCELEROMETER = (0x1122334455667788, 0x99AABBCCDDEEFF00)
+_CLIENT_ID = 0xC11E47
+
+
+def suid(sensor: tuple[int, int]) -> bytes:
+    """A sensor's name in a message: two fixed64."""
+    return struct.pack("<BQBQ", 0x09, sensor[0], 0x11, sensor[1])
+
+
+def embedded(number: int, content: bytes) -> bytes:
+    """A length-delimited field of fewer than 128 bytes."""
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def _control_sensor(state: State, request: Tlvs) -> Tlvs:
+    if 0x01 not in request:
+        raise Refused(MISSING_ARGUMENT)
+    found = embedded(1, b"accel") + embedded(2, suid(ACCELEROMETER))
+    event = struct.pack("<BIBQ", 0x0D, 768, 0x11, 123_456_789_012) + embedded(3, found)
+    report = embedded(1, suid(SUID_LOOKUP)) + embedded(2, event)
+    client = struct.pack("<Q", _CLIENT_ID)
+    state.events.append(Event(SSC, 0x21, {0x01: client, 0x02: struct.pack("<H", len(report)) + report}))
+    return {0x10: client, 0x11: struct.pack("<I", 0)}
+
+
 ANSWERS: dict[tuple[int, int], Callable[[State, Tlvs], Tlvs]] = {
     (DMS, 0x01): _fixed({}),
     (DMS, 0x20): _fixed({0x01: struct.pack("<IIBBBBBB", 50_000, 150_000, 2, 2, 3, 4, 5, LTE)}),
@@ -274,4 +322,9 @@ ANSWERS: dict[tuple[int, int], Callable[[State, Tlvs], Tlvs]] = {
     (WDS, 0x4D): _fixed({}),
     (TEST, 0x20): _ping,
     (TEST, 0x21): _data,
+    (SSCTL, 0x23): _fixed({}),
+    (SERVREG, 0x20): _register_listener,
+    (SERVREG, 0x21): _fixed({0x10: struct.pack("<I", UP)}),
+    (SERVREG, 0x23): _fixed({}),
+    (SSC, 0x20): _control_sensor,
 }  # fmt: skip

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.lab import services, wire
+from tests.lab import modem_client, phone, services, wire
 from tests.lab.guest import GuestResult
+from tests.lab.modem import CLIENT_PORT
 from tests.lab.scenario import ODDITIES, clients
 from tests.lab.wire import Packet
 
@@ -21,7 +22,8 @@ pytestmark = pytest.mark.lab
 
 PRINTED = {
     "tftp": ["3000 bytes written and read back"],
-    "lookup": ["Device Management Service", "Service registry notification service", "TFTP"],
+    "subsystems": ["msm/modem/root_pd: 0x1fffffff 0x2fffffff 0x1fffffff; accelerometer found"],
+    "lookup": ["Device Management Service", "Service registry notification service", "TFTP", "Remote file system"],
     "lookup-dms": ["Device Management Service"],
     "dms-get-ids": [services.IMEI, services.MEID, services.ESN],
     "dms-get-manufacturer": [services.MANUFACTURER],
@@ -44,6 +46,9 @@ PRINTED = {
     "echo-local": ["60000 bytes echoed by 1:"],
     "echo-modem": ["60000 bytes echoed by 0:30"],
 }
+
+
+ERRAND_PORTS = set(range(CLIENT_PORT, CLIENT_PORT + len(modem_client.ERRANDS)))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +93,8 @@ def test_unknown_request_is_refused(ran: dict[str, dict[str, Any]]) -> None:
 def test_every_request_has_its_response(packets: list[tuple[str, Packet]]) -> None:
     asked, answered = [], []
     for direction, packet in packets:
-        if packet.type != wire.DATA or len(packet.payload) < wire.MESSAGE.size:
+        ports = {end.port for end in (packet.source, packet.destination) if end.node == 0}
+        if packet.type != wire.DATA or len(packet.payload) < wire.MESSAGE.size or ports & ERRAND_PORTS:
             continue
         flags, transaction, message, _ = wire.MESSAGE.unpack_from(packet.payload)
         if flags == wire.REQUEST:
@@ -157,7 +163,20 @@ def test_registered_client_gets_indications(scenario: GuestResult) -> None:
 def test_servers_left_as_they_should(scenario: GuestResult) -> None:
     servers = [json.loads(line) for line in (scenario.out / "servers.jsonl").read_text().splitlines()]
     exits = {line["name"]: line["exit"] for line in servers}
-    assert exits == {"modem": 0, "sample_server": 0, "watch_client": 0, "tqftpserv": -signal.SIGTERM}, servers
+    ended = dict.fromkeys(("modem", "sample_server", "watch_client", "rmtfs"), 0)
+    assert exits == ended | dict.fromkeys(("tqftpserv", "pd-mapper"), -signal.SIGTERM), servers
+
+
+def test_the_modem_got_its_files_sectors_and_domains(scenario: GuestResult) -> None:
+    """From rmtfs, tqftpserv and pd-mapper, the real ones."""
+    errands = json.loads((scenario.out / "errands.json").read_text())
+    assert errands == {"storage": "done", "files": "done", "domains": "done"}
+    said = (scenario.out / "rmtfs.stderr").read_text()
+    assert f"open {phone.STORAGE} => 0 (0:0)" in said
+    assert f"write 2:2 {phone.MEMORY:#x}" in said
+    assert f"read 2:2 {phone.MEMORY + 2 * phone.SECTOR:#x}" in said
+    # rmtfs starts the processor before it serves, and stops it when it ends.
+    assert (scenario.out / "state").read_text().startswith("stop")
 
 
 def test_in_kernel_client_reaches_both_nodes(scenario: GuestResult, packets: list[tuple[str, Packet]]) -> None:

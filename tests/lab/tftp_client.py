@@ -10,9 +10,11 @@ import random
 import struct
 import sys
 from pathlib import Path
+from typing import Protocol
 
 from tests.lab import wire
 from tests.lab.sockets import LoggedSocket, NoAnswer, look_up
+from tests.lab.wire import Address
 
 SERVICE, NODE = 4096, 1
 READ, WRITE, DATA, ACK, ERROR, OACK = range(1, 7)
@@ -21,8 +23,28 @@ NAME = b"/readwrite/lab"
 TIMEOUT = 10.0
 
 
-def _request(opcode: int, *options: bytes) -> bytes:
-    return struct.pack(">H", opcode) + b"".join(part + b"\0" for part in (NAME, b"octet", *options))
+class Endpoint(Protocol):
+    """A port to talk from: a socket of this node, or one of the modem's."""
+
+    def send(self, payload: bytes, peer: Address) -> None:
+        """Send one datagram."""
+
+    def receive(self, timeout: float | None = None) -> tuple[bytes, Address]:
+        """The next datagram and its sender; NoAnswer after `timeout` seconds."""
+        ...
+
+
+class Refused(NoAnswer):
+    """The server's ERROR; `code` is its number."""
+
+    def __init__(self, code: int, text: bytes) -> None:
+        super().__init__(f"TFTP error {code}: {text!r}")
+        self.code = code
+
+
+def _request(opcode: int, name: bytes, **options: int) -> bytes:
+    words = [name, b"octet", *(word for key, value in options.items() for word in (key.encode(), b"%d" % value))]
+    return struct.pack(">H", opcode) + b"".join(word + b"\0" for word in words)
 
 
 def _opcode(packet: bytes) -> tuple[int, int]:
@@ -30,14 +52,13 @@ def _opcode(packet: bytes) -> tuple[int, int]:
         raise NoAnswer(f"no TFTP packet: {packet.hex()}")
     opcode, number = struct.unpack_from(">HH", packet)
     if opcode == ERROR:
-        raise NoAnswer(f"TFTP error {number}: {packet[4:-1]!r}")
+        raise Refused(number, packet[4:-1])
     return opcode, number
 
 
-def write(log: wire.PacketLog, content: bytes) -> None:
+def write(client: Endpoint, server: Address, name: bytes, content: bytes) -> None:
     """Send the file; NoAnswer when the server does not take it."""
-    client = LoggedSocket(log)
-    client.send(_request(WRITE), look_up(log, SERVICE, NODE))
+    client.send(_request(WRITE, name), server)
     for block in range(len(content) // BLOCK + 2):
         packet, transfer = client.receive(TIMEOUT)
         if _opcode(packet) != (ACK, block):
@@ -47,13 +68,15 @@ def write(log: wire.PacketLog, content: bytes) -> None:
             client.send(struct.pack(">HH", DATA, block + 1) + data, transfer)
 
 
-def read(log: wire.PacketLog, size: int) -> bytes:
-    """The file; NoAnswer when the server does not give it."""
-    client = LoggedSocket(log)
-    # Options of Qualcomm's own: tqftpserv sends nothing without a window, and one block without the size to read.
-    client.send(_request(READ, b"wsize", b"1", b"rsize", b"%d" % size), look_up(log, SERVICE, NODE))
+def read(client: Endpoint, server: Address, name: bytes, **options: int) -> bytes:
+    """The file, or the part that the options ask for; NoAnswer when the server does not give it.
+
+    Options of Qualcomm's own: tqftpserv sends nothing without a window (wsize), and one block without the size to
+    read (rsize).
+    """
+    client.send(_request(READ, name, **options), server)
     packet, transfer = client.receive(TIMEOUT)
-    if not packet.startswith(struct.pack(">H", OACK)):
+    if _opcode(packet)[0] != OACK:
         raise NoAnswer(f"options not taken: {packet.hex()}")
     client.send(struct.pack(">HH", ACK, 0), transfer)
     content = b""
@@ -63,8 +86,10 @@ def read(log: wire.PacketLog, size: int) -> bytes:
         if opcode != DATA:
             raise NoAnswer(f"no data: {packet.hex()}")
         content += packet[4:]
-        client.send(struct.pack(">HH", ACK, block), transfer)
-        if len(packet) - 4 < BLOCK:
+        last = len(packet) - 4 < BLOCK
+        if last or block % options["wsize"] == 0:
+            client.send(struct.pack(">HH", ACK, block), transfer)
+        if last:
             return content
 
 
@@ -73,8 +98,9 @@ def main() -> int:
     log = wire.PacketLog(Path(sys.argv[1]))
     content = random.Random(0).randbytes(int(sys.argv[2]))
     try:
-        write(log, content)
-        if read(log, len(content)) != content:
+        server = look_up(log, SERVICE, NODE)
+        write(LoggedSocket(log), server, NAME, content)
+        if read(LoggedSocket(log), server, NAME, wsize=1, rsize=len(content)) != content:
             raise NoAnswer("the file came back changed")
     except NoAnswer as problem:
         print(problem, file=sys.stderr)
