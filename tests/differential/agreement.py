@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from qmisniff.definitions.model import Number, Text, Tlv
 from tests.differential.libqmi_names import NAMES
@@ -40,11 +40,28 @@ class Names:
         self._tables = tables | {"number": str, "truth": _yes_or_no}
         self._left: dict[str, set[str]] = {}
 
+    def settled(self, prefix: str) -> Iterator[tuple[str, Callable[[int], str]]]:
+        """Fields below a filter name for which one table of names is left, and the table."""
+        for path, left in self._left.items():
+            tables = left - {"number", "truth"}
+            if path.startswith(prefix) and len(tables) == 1:
+                yield path, self._tables[next(iter(tables))]
+
     def candidates(self, path: str, value: int, text: str) -> set[str]:
         """What can explain everything seen of this field so far, this value and text included."""
         left = self._left.setdefault(path, set(self._tables))
         left &= {name for name in left if self._tables[name](value) == text}
         return left
+
+
+def swapped(labels: Mapping[int, str], table: Callable[[int], str]) -> Iterator[str]:
+    """Labels of ours that libqmi has for another value, where we have something else."""
+    theirs = {plain_name(table(value)): value for value in labels}
+    for value, label in labels.items():
+        name = plain_name(label)
+        other = theirs.get(name, value)
+        if other != value and name not in (plain_name(table(value)), plain_name(labels[other])):
+            yield f"{label} is {value}, in libqmi {other}"
 
 
 def tlv_findings(tlv: Tlv, node: Node, printed: PrintedTlv, names: Names) -> Iterator[Finding]:

@@ -156,8 +156,7 @@ NAMES = {
     "qmi.nas.get_tx_rx_info.rx_chain_2": "Rx Chain 2 Info",
     "qmi.nas.get_tx_rx_info.rx_chain_3": "Rx Chain 3 Info",
     "qmi.nas.get_tx_rx_info.tx": "Tx Info",
-    "qmi.nas.register_indications.network_reject_information.suppress_system_info_indications":
-    "supress_system_info_indications",
+    "qmi.nas.register_indications.network_reject_information.suppress_system_info_indications": "supress_system_info_indications",
     "qmi.nas.set_event_report.report_registration_reject_reason": "Registration Reject Reason",
     "qmi.nas.set_event_report.report_rf_band_information": "RF Band Information",
     "qmi.nas.signal_info.cdma": "CDMA Signal Strength",
@@ -195,6 +194,8 @@ NAMES = {
     "qmi.nas.system_info.wcdma": "WCDMA System Info v2",
     "qmi.nas.system_info.wcdma_service_status.status": "service_status",
     "qmi.nas.system_info.wcdma_service_status.true_status": "true_service_status",
+    "qmi.pdc.load_config.token_or_reset": "Token",
+    "qmi.qos.get_flow_status.flow_status": "Value",
     "qmi.wds.set_event_report.report_channel_rates": "Channel Rate",
     "qmi.wds.set_event_report.report_current_data_bearer_technology": "Current Data Bearer Technology",
     "qmi.wds.set_event_report.report_data_bearer_technology": "Data Bearer Technology",

@@ -61,6 +61,7 @@ EXPLAINED = {
     "have the tag as 0x10 and the mode as 0x11",
     "qmi.wms.set_event_report.smsc_address": "vendors' interfaces have a length before the text: where one fits, it is "
     "read as that; libqmi never does",
+    "qmi.loc.event_gnss_sv_info.sv_list.sv_info_mask": "bits 1 ephemeris and 2 almanac; libqmi has numbers 0 and 1",
 }
 
 # What libqmi has code for and cannot be asked about.

@@ -80,12 +80,8 @@ def outcome(dissector: Dissector, case: Case, seed: int | str) -> Iterator[str]:
         name: value for name, value in values.items() if name.startswith(prefix) and not name.endswith(".label")
     }
     yield from unequal("values()", where, flat(wanted), decoded_values)
-    number, message = case.service.header.id, dissector.message_values(case.service.header.id, made.data)
-    for what, text, same_values in (
-        ("json()", dissector.json(*given), values),
-        ("message_json()", dissector.message_json(number, made.data), message),
-    ):
-        yield from unequal(what, where, {name: in_json(each) for name, each in same_values.items()}, json.loads(text))
+    text = json.loads(dissector.json(*given))
+    yield from unequal("json()", where, {name: in_json(each) for name, each in values.items()}, text)
 
 
 def unequal(what: str, where: str, wanted: dict[str, Any], got: dict[str, Any]) -> Iterator[str]:
