@@ -336,20 +336,16 @@ class _Reader:
 
     def check_references(self, tree: Mapping, kind: Struct) -> None:
         """Lengths and unions name a whole number earlier in the same struct."""
-        numbers: set[str] = set()
+        numbers: dict[str, Number] = {}
         for (name, each), node in zip(kind.fields, tree.values(), strict=True):
-            reference = ""
-            if isinstance(each, Union):
-                reference = each.on
-            elif isinstance(each, Array) and each.count.form == "field":
-                reference = each.count.field
-            elif isinstance(each, Text | Bytes) and each.length.form == "field":
-                reference = each.length.field
-            if reference and reference not in numbers:
-                self.wrong(node, f"{reference!r} is not a whole number earlier in the same struct")
-                raise _Wrong
+            for reference in references(each):
+                if reference not in numbers:
+                    self.wrong(node, f"{reference!r} is not a whole number earlier in the same struct")
+                    raise _Wrong
+            if isinstance(each, Text) and each.by and not numbers[each.by].enum:
+                self.wrong(node, f"{each.by!r} has no enum whose labels could name an encoding")
             if isinstance(each, Number) and each.form != "f":
-                numbers.add(name)
+                numbers[name] = each
 
     # ---- small things ----
 
@@ -387,6 +383,18 @@ class _Reader:
         found = Scalar(word)
         found.line, found.column = key.line, key.column + key.index(word)
         return found
+
+
+def references(kind: Type) -> Iterator[str]:
+    """The earlier fields that say how this one is to be read."""
+    match kind:
+        case Union():
+            yield kind.on
+        case Array(count=length) | Bytes(length=length) | Text(length=length):
+            if length.form == "field":
+                yield length.field
+    if isinstance(kind, Text) and kind.by:
+        yield kind.by
 
 
 def _conflicts(message: Message) -> Iterator[str]:

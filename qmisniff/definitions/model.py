@@ -51,11 +51,13 @@ class Number(NamedTuple):
 
 
 class Text(NamedTuple):
-    """Characters; `encoding` is string (UTF-8), utf16, gsm7 or bcd."""
+    """Characters; `encoding` is string (UTF-8), utf16, gsm7 or bcd, or text: then the label of the value of the
+    earlier field `by` says which it is."""
 
     encoding: str
     length: Length
     personal: bool = False
+    by: str = ""
 
 
 class Bytes(NamedTuple):

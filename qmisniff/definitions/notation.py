@@ -67,7 +67,7 @@ def written(kind: Type, names: Names | None = None) -> Written:
             return {"bits": _number(kind), **{bits.name: _bits(bits) for bits in kind.bits}} if kind.bits else (
                 _number(kind))
         case Text():
-            return _words(kind.encoding, _length(kind.length), "personal" * kind.personal)
+            return _words(kind.encoding, kind.by and f"by {kind.by}", _length(kind.length), "personal" * kind.personal)
         case Bytes():
             return _words("bytes", _length(kind.length), "personal" * kind.personal)
         case Address():

@@ -64,6 +64,11 @@ def parse_type(text: str, types: Mapping[str, Type]) -> Type:
     if base in _TEXTS:
         length, personal = _length_words(rest)
         return Text(base, length, personal)
+    if base == "text":
+        if len(rest) < 2 or rest[0] != "by":
+            raise WordError("text whose encoding an earlier field names is written `text by FIELD LENGTH`")
+        length, personal = _length_words(rest[2:])
+        return Text(base, length, personal, by=rest[1])
     if base == "bytes":
         length, personal = _length_words(rest)
         return Bytes(length, personal)

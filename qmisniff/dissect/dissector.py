@@ -14,7 +14,7 @@ from qmisniff.dissect.sinks import Sink, TreeSink, ValuesSink
 from qmisniff.dissect.summary import Summary, SummarySink, address
 from qmisniff.field import Field, FieldSpec, Kind, Severity
 from qmisniff.frame import Direction, Flag, Frame, Hook, Link
-from qmisniff.protocol import mbim, qmi, qmux, qrtr
+from qmisniff.protocol import mbim, qmi, qmux, qrtr, tftp
 from qmisniff.protocol.context import Context
 from qmisniff.protocol.layout import Row
 
@@ -25,6 +25,7 @@ CONTROL = FieldSpec("qrtr.ctrl", "QRTR control packet", Kind.NONE)
 QMUX = FieldSpec("qmux", "QMUX", Kind.NONE)
 MBIM = FieldSpec("mbim", "MBIM", Kind.NONE)
 QMI = FieldSpec("qmi", "QMI", Kind.NONE)
+TFTP = FieldSpec("tftp", "TFTP", Kind.NONE)
 DATA = FieldSpec("data", "Data", Kind.NONE)
 DATA_BYTES = FieldSpec("data.data", "Bytes", Kind.BYTES)
 
@@ -102,7 +103,7 @@ class Dissector:
         elif frame.link is Link.MBIM:
             self._mbim(data, context, sink)
         else:
-            self._qmi(data, 0, len(data), context.service, context, sink)
+            self._datagram(data, 0, len(data), context, sink)
 
     def _qrtr(self, data: bytes, context: Context, sink: Sink) -> None:
         header = qrtr.parse_header(data)
@@ -140,7 +141,25 @@ class Dissector:
         if control and end - start == 20:  # a program talking to the name service of its own node
             self._control(data, start, end, header, sink)
         elif start < end:
+            self._datagram(data, start, end, context, sink)
+
+    def _datagram(self, data: bytes, start: int, end: int, context: Context, sink: Sink) -> None:
+        """What a service is sent or sends."""
+        if context.service == tftp.SERVICE:
+            self._tftp(data, start, end, sink)
+        elif context.service in qmi.NOT_QMI:
+            self._data(data, start, end, sink)
+        else:
             self._qmi(data, start, end, context.service, context, sink)
+
+    def _tftp(self, data: bytes, start: int, end: int, sink: Sink) -> None:
+        text, rows, stop, problem = tftp.parse(data, start, end)
+        sink.layer(TFTP, text, start, stop - start)
+        for row in rows:
+            sink.field(*row)
+        if problem:
+            sink.problem(Severity.WARN, problem, stop, end - stop)
+        self._data(data, stop, end, sink)
 
     def _control(self, data: bytes, start: int, end: int, header: qrtr.Header, sink: Sink) -> None:
         rows = qrtr.control_rows(data, start, end)

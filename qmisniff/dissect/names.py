@@ -12,7 +12,7 @@ from qmisniff.dissect.dissector import CONTROL, DATA, DATA_BYTES, FRAME, FRAME_S
 from qmisniff.dissect.message import UNDECODED
 from qmisniff.dissect.sinks import EXPERT_MESSAGE, EXPERT_SEVERITY
 from qmisniff.field import FieldSpec
-from qmisniff.protocol import mbim, qmi, qmux, qrtr
+from qmisniff.protocol import mbim, qmi, qmux, qrtr, tftp
 
 
 def header_specs() -> Iterator[FieldSpec]:
@@ -28,6 +28,7 @@ def header_specs() -> Iterator[FieldSpec]:
         mbim.UUID,
         *qmi.SERVICE_HEADER.specs,
         *qmi.SPECS,
+        *tftp.SPECS,
         UNDECODED,
         DATA_BYTES,
         EXPERT_SEVERITY,

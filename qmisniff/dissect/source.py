@@ -94,7 +94,7 @@ class Writer:
         self.depth = 1
         self.end = "e"
         self.run: list[Fixed | Open | Close] = []
-        self.scopes: list[dict[str, str]] = [{}]
+        self.scopes: list[dict[str, tuple[str, Type]]] = [{}]  # earlier fields: variable, type
 
     # ---- source ----
 
@@ -137,7 +137,7 @@ class Writer:
     def value(self, kind: Type, path: str, target: str) -> str:
         """Write the code for one value; returns the variable that will hold the raw value of a number."""
         match kind:
-            case Number() | Address() | Text(length=Length("fixed")) | Bytes(length=Length("fixed")):
+            case Number() | Address() | Text(length=Length("fixed"), by="") | Bytes(length=Length("fixed")):
                 fixed = Fixed(kind, path, target, self.var())
                 self.run.append(fixed)
                 if self.careful:
@@ -164,7 +164,7 @@ class Writer:
     def struct(self, kind: StructType, path: str, target: str) -> None:
         self.scopes.append({})
         for name, each in kind.fields:
-            self.scopes[-1][name] = self.value(each, f"{path}.{name}", target)
+            self.scopes[-1][name] = self.value(each, f"{path}.{name}", target), each
         self.scopes.pop()
 
     def flush(self) -> None:
@@ -201,7 +201,7 @@ class Writer:
         length, var = kind.length, self.var()
         if length.form == "rest":
             self.add(f"{var} = d[p:{self.end}]")
-            self.leaf(kind, path, target, var, "p", f"{self.end} - p")
+            self.leaf(self.decoded(kind, var), path, target, var, "p", f"{self.end} - p")
             self.add(f"p = {self.end}")
             return
         size = self.count(length)
@@ -210,8 +210,17 @@ class Writer:
             self.add(f"{size} *= 2")
         self.add(f"if {self.end} - p - {prefix} < {size}: raise stop(p, SHORT)")
         self.add(f"{var} = d[p + {prefix}:p + {prefix} + {size}]")
-        self.leaf(kind, path, target, var, "p", f"{prefix} + {size}")
+        self.leaf(self.decoded(kind, var), path, target, var, "p", f"{prefix} + {size}")
         self.add(f"p += {prefix} + {size}")
+
+    def decoded(self, kind: Text | Bytes, var: str) -> Type:
+        """Text whose encoding an earlier field names is decoded at once, while that field is at hand."""
+        if not isinstance(kind, Text) or not kind.by:
+            return kind
+        selector, number = self.scopes[-1][kind.by]
+        labels = self.enums[number.enum] if isinstance(number, Number) else {}
+        self.add(f"{var} = {self.const(values.Encodings(labels))}[{selector}]({var})")
+        return kind._replace(encoding=_DECODED, by="")
 
     def count(self, length: Length) -> str:
         """The variable that holds a length or count; p stays before its prefix."""
@@ -219,7 +228,7 @@ class Writer:
         if length.form == "fixed":
             self.add(f"{var} = {length.size}")
         elif length.form == "field":
-            self.add(f"{var} = {self.scopes[-1][length.field]}")
+            self.add(f"{var} = {self.scopes[-1][length.field][0]}")
             with self.block(f"if {var} < 0:"):
                 self.add("raise stop(p, SHORT)")
         else:
@@ -251,6 +260,7 @@ class Writer:
         if head.startswith("while"):
             index = self.var()
             self.add(f"{index} = -1")
+        self.settle()
         with self.block(head):
             if head.startswith("while"):
                 self.add(f"{index} += 1")
@@ -263,7 +273,7 @@ class Writer:
 
     def union(self, kind: Union, path: str, target: str) -> None:
         self.settle()
-        selector, word = self.scopes[-1][kind.on], "if"
+        selector, word = self.scopes[-1][kind.on][0], "if"
         for value, name, each in kind.cases:
             with self.block(f"{word} {selector} == {int(value)}:"):
                 self.value(each, f"{path}.{name}", target)
@@ -286,7 +296,7 @@ class Writer:
                     return f"{var} != 0"
                 scaled = var if kind.num == 1 else f"{var} * {int(kind.num)}"
                 return scaled if kind.den == 1 else f"{scaled} / {int(kind.den)}"
-            case Text():
+            case Text() if kind.encoding != _DECODED:
                 return f"{self.const(_TEXT[kind.encoding])}({var})"
             case Address():
                 return f"{self.const(_ADDRESS[kind.form, kind.big_endian])}({var})"
@@ -321,6 +331,7 @@ class Writer:
         return False
 
 
+_DECODED = "decoded"  # the encoding of text that has been decoded already
 _TEXT = {"string": values.text, "utf16": values.utf16, "gsm7": values.gsm7, "bcd": values.bcd}
 _ADDRESS = {
     ("ipv4", False): values.ipv4_le,
@@ -367,7 +378,7 @@ def number_from(kind: Number) -> Callable[[bytes], int | float]:
 def fixed_leaves(kind: Type, path: str) -> list[tuple[str, Type]] | None:
     """Filter names and types of the values that a type of fixed size is made of; None where its size varies."""
     match kind:
-        case Number() | Address() | Text(length=Length("fixed")) | Bytes(length=Length("fixed")):
+        case Number() | Address() | Text(length=Length("fixed"), by="") | Bytes(length=Length("fixed")):
             return [(path, kind)]
         case StructType():
             found: list[tuple[str, Type]] = []

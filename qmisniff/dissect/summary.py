@@ -33,12 +33,12 @@ class SummarySink(ValuesSink):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers: list[str] = []
+        self.layers: dict[str, str] = {}  # name -> text
         self.names: list[str] = []
         self.worst: tuple[Severity, str] | None = None
 
     def layer(self, spec: FieldSpec, text: str | None, offset: int, size: int) -> None:
-        self.layers.append(spec.name)
+        self.layers[spec.name] = text or ""
 
     def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
         if not super().tlvs(decoder, data, start, end):
@@ -69,6 +69,10 @@ class SummarySink(ValuesSink):
         source, destination = self._addresses(frame)
         if "qmi" in self.layers:
             protocol, info = self._qmi(registry)
+        elif "tftp" in self.layers:
+            protocol, info = "TFTP", self.layers["tftp"]
+        elif context.service in qmi.NOT_QMI and "data" in self.layers:
+            protocol, info = registry.service_name(context.service), self.layers["data"]
         elif "qrtr" in self.layers:
             protocol, info = "QRTR", self._qrtr(registry)
         else:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _GSM7 = (
@@ -17,8 +17,8 @@ _DIGITS = "0123456789*#abc"
 
 
 def text(raw: bytes) -> str:
-    """UTF-8 up to the first NUL; bytes that are not UTF-8 become \\xNN."""
-    return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+    """UTF-8 up to the first NUL, without the 0xff that fills up numbers; bytes that are not UTF-8 become \\xNN."""
+    return raw.partition(b"\0")[0].rstrip(b"\xff").decode("utf-8", "backslashreplace")
 
 
 def utf16(raw: bytes) -> str:
@@ -29,10 +29,13 @@ def utf16(raw: bytes) -> str:
 def gsm7(raw: bytes) -> str:
     """The GSM default alphabet, 7 bits a character, packed (3GPP TS 23.038)."""
     packed = int.from_bytes(raw, "little")
+    return _gsm(packed >> at & 0x7F for at in range(0, len(raw) * 8 - 6, 7))
+
+
+def _gsm(codes: Iterable[int]) -> str:
     letters: list[str] = []
     escaped = False
-    for at in range(0, len(raw) * 8 - 6, 7):
-        code = packed >> at & 0x7F
+    for code in codes:
         if escaped:
             letters.append(_GSM7_EXTENSION.get(code, _GSM7[code]))
             escaped = False
@@ -41,6 +44,16 @@ def gsm7(raw: bytes) -> str:
         else:
             letters.append(_GSM7[code])
     return "".join(letters)
+
+
+def gsm8(raw: bytes) -> str:
+    """The GSM default alphabet, one character a byte."""
+    return _gsm(code & 0x7F for code in raw)
+
+
+def utf16_be(raw: bytes) -> str:
+    """UTF-16 big-endian without trailing NULs."""
+    return raw.decode("utf-16-be", "replace").rstrip("\0")
 
 
 def bcd(raw: bytes) -> str:
@@ -92,6 +105,34 @@ def flag_names(value: int, labels: Labels) -> str:
     if rest:
         names.append(f"{rest & 0xFFFFFFFFFFFFFFFF:#x}")
     return "|".join(names) or labels.get(0, "none")
+
+
+# How the label of an encoding begins -> what it means; the longest that fits counts.
+_ENCODINGS: Mapping[str, Callable[[bytes], str]] = {
+    "ascii": text,
+    "utf8": text,
+    "latin": lambda raw: raw.partition(b"\0")[0].decode("latin-1"),
+    "gsm7": gsm7,
+    "gsm8": gsm8,
+    "ucs2": utf16_be,
+    "utf16": utf16_be,
+    "ucs2le": utf16,
+    "utf16le": utf16,
+}
+
+
+class Encodings(dict[int, Callable[[bytes], str]]):
+    """The value of a field that names an encoding -> what decodes the text; hexadecimal digits where it names none."""
+
+    def __init__(self, labels: Labels) -> None:
+        super().__init__()
+        for value, label in labels.items():
+            fitting = [name for name in _ENCODINGS if label.replace("_", "").startswith(name)]
+            if fitting:
+                self[value] = _ENCODINGS[max(fitting, key=len)]
+
+    def __missing__(self, value: int) -> Callable[[bytes], str]:
+        return bytes.hex
 
 
 class LabelTexts(dict[int, str]):
