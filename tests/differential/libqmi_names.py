@@ -156,7 +156,7 @@ NAMES = {
     "qmi.nas.get_tx_rx_info.rx_chain_2": "Rx Chain 2 Info",
     "qmi.nas.get_tx_rx_info.rx_chain_3": "Rx Chain 3 Info",
     "qmi.nas.get_tx_rx_info.tx": "Tx Info",
-    "qmi.nas.register_indications.network_reject_information.suppress_system_info_indications": "supress_system_info_indications",
+    "qmi.nas.register_indications.network_reject_information.suppress_system_info_indications": "supress_system_info_indications",  # noqa: E501
     "qmi.nas.set_event_report.report_registration_reject_reason": "Registration Reject Reason",
     "qmi.nas.set_event_report.report_rf_band_information": "RF Band Information",
     "qmi.nas.signal_info.cdma": "CDMA Signal Strength",

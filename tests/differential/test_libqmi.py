@@ -163,10 +163,10 @@ def test_libqmi_reads_the_same_values(oracle: Oracle, names: dict[int, Names], n
 
 
 def test_all_that_libqmi_knows_is_defined(oracle: Oracle) -> None:
-    """The ranges in which a search over all 65,536 ids of all services found every message that it found."""
+    """In these ranges a search over all 65,536 ids of all 256 services found every message that it found."""
     missing = []
     count = 0
-    for number in range(256):
+    for number in ASKED:
         defined = {(case.message.id, case.kind) for case in cases(number)}
         for kind in range(3):
             for id_ in (*range(0x300), *range(0xF00, 0xF10), *range(0x5500, 0x5600), *range(0xFF00, 0x10000)):
