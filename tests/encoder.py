@@ -180,6 +180,26 @@ class Encoder:
         units = len(shown) if kind.encoding == "utf16" and not kind.length.counts_bytes else len(body)
         return Leaf(path, kind, _prefix(kind.length, units) + body, shown, shown)
 
+    def _text_by(self, kind: Text, path: str, label: str) -> Leaf:
+        """Text in the encoding that a label names; only plain letters, which all of them have."""
+        count = self._size(kind.length, None, _MOST_CHARACTERS)
+        fixed = kind.length.form == "fixed"
+        named = label.replace("_", "")
+        if named.startswith(("ucs2", "utf16")):
+            shown = "".join(self.rng.choices("abcxyzABCXYZ0123456789", k=count // 2))
+            body = shown.encode("utf-16-le" if named.startswith(("ucs2le", "utf16le")) else "utf-16-be")
+            body += bytes(count % 2 if fixed else 0)
+            shown += "�" if len(body) % 2 else ""
+        elif named.startswith("gsm7"):
+            shown, body = self._gsm7(count, fixed)
+        elif named.startswith(("ascii", "utf8", "latin", "gsm8")):
+            shown = "".join(self.rng.choices("abcxyzABCXYZ0123456789", k=count))
+            body = shown.encode()
+        else:
+            body = self.rng.randbytes(count)
+            shown = body.hex()
+        return Leaf(path, kind, _prefix(kind.length, len(body)) + body, shown, shown)
+
     def _utf8(self, count: int, fixed: bool) -> tuple[str, bytes]:
         text = ""
         for letter in self.rng.choices(_LETTERS, k=count):
@@ -239,6 +259,14 @@ class Encoder:
                 children.append(self._number(each, below, drawn[name]))
             elif isinstance(each, Array):
                 children.append(self._array(each, below, given))
+            elif isinstance(each, Text) and each.by:
+                number, spoken = next(
+                    (other, child.raw)
+                    for (earlier, other), child in zip(kind.fields, children, strict=False)
+                    if earlier == each.by and isinstance(other, Number) and isinstance(child, Leaf)
+                )
+                assert isinstance(spoken, int)
+                children.append(self._text_by(each, below, self.enums[number.enum].get(spoken, "")))
             elif isinstance(each, Text):
                 children.append(self._text(each, below, given))
             elif isinstance(each, Bytes):
