@@ -12,7 +12,7 @@ from array import array
 from typing import NamedTuple
 
 from qmisniff.frame import Frame, Link
-from qmisniff.protocol import qmi, qmux, qrtr
+from qmisniff.protocol import qmi, qmux, qrtr, tftp
 from qmisniff.protocol.context import Context
 
 Address = tuple[int, int]  # node, port
@@ -39,6 +39,8 @@ class Tracker:
 
     def __init__(self) -> None:
         self._servers: dict[Address, Server] = {}
+        self._file_clients: dict[Address, Address] = {}  # who asked a TFTP server for a transfer -> that server
+        self._transfers: dict[Address, tuple[Address, Server]] = {}  # port that answers it -> client, service
         self._open: dict[tuple[object, ...], int] = {}  # unanswered requests: key -> row
         self._service = array("q")
         self._instance = array("q")
@@ -101,14 +103,39 @@ class Tracker:
     def _data(self, data: bytes, header: qrtr.Header) -> tuple[Server | None, _Message | None]:
         source, target = (header.src_node, header.src_port), (header.dst_node, header.dst_port)
         payload = data[header.payload : header.payload + header.size]
+        transfer = self._transfer(source, target, payload)
+        if transfer is not None:
+            return transfer, None
         message = qmi.parse_header(payload, 0)
         request = message is None or message.type == qmi.REQUEST
         # A port can be client and server at once: the message says on which side the service is.
         client, offering = (source, target) if request else (target, source)
         server = self._servers.get(offering) or self._servers.get(client)
+        if server is not None and server.service in qmi.NOT_QMI:
+            return server, None
         if message is None or message.length != header.size - message.tlvs:
             return server, None
         return server, _Message(message.type, (client, offering, message.txn, message.msgid))
+
+    def _transfer(self, source: Address, target: Address, payload: bytes) -> Server | None:
+        """The TFTP server whose transfer a packet belongs to: a request goes to the port that is announced, all that
+        follows runs between the client and a port that nobody announces."""
+        for port, client in ((source, target), (target, source)):
+            if port in self._transfers and self._transfers[port][0] == client:
+                return self._transfers[port][1]
+        server = self._servers.get(target)
+        if server is not None:
+            if server.service == tftp.SERVICE and tftp.is_request(payload):
+                self._file_clients[source] = target
+            return None
+        asked = self._file_clients.get(target)
+        if asked is None or source in self._servers or source[0] != asked[0] or not tftp.is_answer(payload):
+            return None
+        server = self._servers.get(asked)
+        if server is not None:
+            del self._file_clients[target]
+            self._transfers[source] = target, server
+        return server
 
     def _control(self, data: bytes, header: qrtr.Header) -> None:
         control = qrtr.parse_control(data, header.payload)
@@ -125,12 +152,14 @@ class Tracker:
             elif address in self._servers and self._servers[address].service == control.service:
                 del self._servers[address]
         elif control.cmd == qrtr.DEL_CLIENT:
-            self._servers.pop((node, port), None)
+            for known in (self._servers, self._file_clients, self._transfers):
+                known.pop((node, port), None)
         elif control.cmd == qrtr.BYE:
             # The kernel's own BYE for a lost endpoint names no node: its sender is the lost node.
             lost = header.src_node if from_name_server else node
-            for address in [address for address in self._servers if address[0] == lost]:
-                del self._servers[address]
+            for known in (self._servers, self._file_clients, self._transfers):
+                for address in [address for address in known if address[0] == lost]:
+                    del known[address]
 
 
 def _qmux(data: bytes) -> _Message | None:

@@ -150,3 +150,62 @@ def test_any_bytes_are_taken(frames: list[Frame]) -> None:
         assert context.number == row + 1
         if context.request is not None:
             assert tracker.context(context.request - 1).response == row + 1
+
+
+TFTP, TRANSFER, READER = (HOST, 0x4000), (HOST, 0x4002), (MODEM, 61)
+TFTP_ANNOUNCED = make.server(make.NEW_SERVER, 4096, 1, *TFTP)
+READ_REQUEST = make.qrtr(b"\0\1/readwrite/x\0octet\0", READER, TFTP)
+
+
+def tftp(payload: bytes, source: tuple[int, int], target: tuple[int, int]) -> bytes:
+    return make.qrtr(payload, source, target)
+
+
+def test_a_file_transfer_is_followed_to_the_port_that_answers() -> None:
+    contexts = track(
+        TFTP_ANNOUNCED,
+        READ_REQUEST,
+        tftp(b"\0\3\0\1abc", TRANSFER, READER),
+        tftp(b"\0\4\0\1", READER, TRANSFER),
+    )
+    assert [context.service for context in contexts] == [None, 4096, 4096, 4096]
+    assert contexts[2].instance == 1
+    assert not any(context.request or context.response for context in contexts)  # not paired as QMI
+
+
+def test_two_transfers_of_one_client_at_once() -> None:
+    other = (HOST, 0x4003)
+    *_, first, second = track(
+        TFTP_ANNOUNCED,
+        READ_REQUEST,
+        tftp(b"\0\6", TRANSFER, READER),
+        READ_REQUEST,
+        tftp(b"\0\6", other, READER),
+        tftp(b"\0\4\0\0", READER, TRANSFER),
+        tftp(b"\0\4\0\0", READER, other),
+    )
+    assert (first.service, second.service) == (4096, 4096)
+
+
+def test_only_an_answer_from_the_servers_node_is_taken_for_a_transfer() -> None:
+    strangers = (
+        tftp(b"\0\3\0\1", (5, 0x4002), READER),  # another node
+        tftp(b"\2\1\0\1\0\0\0", TRANSFER, READER),  # a QMI response
+        tftp(b"\0\3\0\1", TRANSFER, (MODEM, 62)),  # to a port that asked for nothing
+    )
+    for stranger in strangers:
+        assert track(TFTP_ANNOUNCED, READ_REQUEST, stranger)[-1].service is None
+    assert track(TFTP_ANNOUNCED, tftp(b"\0\3\0\1", TRANSFER, READER))[-1].service is None
+
+
+def test_a_closed_transfer_port_is_forgotten() -> None:
+    def client_gone(node: int, port: int) -> bytes:
+        words = struct.pack("<5I", make.DEL_CLIENT, node, port, 0, 0)
+        return make.qrtr(words, (node, port), (0xFFFFFFFF, CTRL), make.DEL_CLIENT)
+
+    begun = (TFTP_ANNOUNCED, READ_REQUEST, tftp(b"\0\6", TRANSFER, READER))
+    later = tftp(b"\0\4\0\1", READER, TRANSFER)
+    assert track(*begun, later)[-1].service == 4096
+    assert track(*begun, client_gone(*TRANSFER), later)[-1].service is None
+    gone = make.qrtr(struct.pack("<5I", make.BYE, 0, 0, 0, 0), (HOST, CTRL), (HOST, CTRL), make.BYE)
+    assert track(*begun, gone, later)[-1].service is None

@@ -17,6 +17,7 @@ CTL = 0  # the one service with a header of its own
 REQUEST, RESPONSE, INDICATION = 0, 1, 2
 TYPES = {REQUEST: "Request", RESPONSE: "Response", INDICATION: "Indication"}
 RESULT_TLV = 0x02
+NOT_QMI = frozenset({4096, 4097, 5012})  # QRTR services with datagrams of another make: TFTP, DIAG, FastRPC
 
 SERVICE_HEADER = Layout("qmi", [
     Item("flags", 1, "Flags", hex=True),
