@@ -62,6 +62,7 @@ EXPLAINED = {
     "qmi.wms.set_event_report.smsc_address": "vendors' interfaces have a length before the text: where one fits, it is "
     "read as that; libqmi never does",
     "qmi.loc.event_gnss_sv_info.sv_list.sv_info_mask": "bits 1 ephemeris and 2 almanac; libqmi has numbers 0 and 1",
+    "qmi.pdc.load_config.token_or_reset": "one byte in older sources, which have no token in this response",
 }
 
 # What libqmi has code for and cannot be asked about.
