@@ -193,10 +193,10 @@ def test_in_kernel_client_reaches_both_nodes(scenario: GuestResult, packets: lis
 def test_modem_and_client_logged_the_same(scenario: GuestResult, packets: list[tuple[str, Packet]]) -> None:
     seen = [line for line in wire.read_log(scenario.out / "echo-modem.jsonl") if line.more["peer"][0] == 0]
     assert len(seen) == 16  # a ping and seven sizes, there and back
-    own = tuple(seen[0].more["own"])
+    ends = {wire.Address(*seen[0].more[end]) for end in ("own", "peer")}
     for client_way, modem_way in (("tx", "rx"), ("rx", "tx")):
         at_modem = [p.payload for way, p in packets
-                    if way == modem_way and p.type == wire.DATA and own in (p.source, p.destination)]  # fmt: skip
+                    if way == modem_way and p.type == wire.DATA and {p.source, p.destination} == ends]  # fmt: skip
         assert [line.data for line in seen if line.direction == client_way] == at_modem
 
 
@@ -204,7 +204,8 @@ def test_oddities_reached_the_kernel(wire_log: list[wire.LogLine]) -> None:
     sent = [line for line in wire_log if line.direction == "tx"]
     versions = [(line.data[0], line.data[3]) for line in sent if line.data[0] != 1]
     assert versions == [(3, 0), (3, 4)]  # header v2, then with four bytes of options
-    refused = [line for line in sent if line.more["errno"]]
+    # A server may have closed the port of a file transfer before our last word to it arrives: not counted.
+    refused = [line for line in sent if line.more["errno"] and wire.unpack_v1(line.data).source.port < CLIENT_PORT]
     assert [line.more["errno"] for line in refused] == [errno.EINVAL]
     assert wire.unpack_v1(refused[0].data).destination.port == 0x7FF0
     assert len(ODDITIES) == 8
