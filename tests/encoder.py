@@ -33,7 +33,14 @@ from qmisniff.field import Value
 
 # No apostrophe, bracket or brace: libqmi's printed text cannot be read back with them in it.
 _LETTERS = "abcxyzABCXYZ0123456789 .-_:/@+,é€"
-_GSM7_LETTERS = {code: chr(code) for code in b"abcxyzABCXYZ0123456789 .-:/+,"}
+_GSM7_LETTERS = "abcxyzABCXYZ0123456789 .-:/+,"  # these are at the same places in ASCII
+_BY_LABEL = {word: word for word in ("ascii", "utf8", "latin", "gsm7", "gsm8")} | {
+    "ucs2le": "utf16",
+    "utf16le": "utf16",
+    "ucs2": "utf16be",
+    "utf16": "utf16be",
+}
+_UTF16 = {"utf16": "utf-16-le", "utf16be": "utf-16-be"}
 _MOST_CHARACTERS = 12
 _RESULT = 0x02
 Labels = Mapping[str, Mapping[int, str]]
@@ -97,7 +104,7 @@ class Encoder:
             case Number():
                 return self._number(kind, path, self._integer(kind) if kind.form != "f" else self._float(kind))
             case Text():
-                return self._text(kind, path, None)
+                return self._text(kind, path, None, kind.encoding)
             case Bytes():
                 return self._bytes(kind, path, None)
             case Address():
@@ -157,48 +164,42 @@ class Encoder:
             return length.size
         return self.rng.randint(0, most) if given is None else given
 
-    def _text(self, kind: Text, path: str, given: int | None) -> Leaf:
+    def _text(self, kind: Text, path: str, given: int | None, encoding: str) -> Leaf:
         count = self._size(kind.length, given, _MOST_CHARACTERS)
         fixed = kind.length.form in ("fixed", "field")
-        match kind.encoding:
-            case "string":
-                shown, body = self._utf8(count, fixed)
-            case "utf16":
-                if kind.length.counts_bytes and fixed:
-                    count //= 2
-                shown = "".join(self.rng.choices(_LETTERS, k=count))
-                body = shown.encode("utf-16-le")
-            case "gsm7":
-                shown, body = self._gsm7(count, fixed)
-            case "bcd":
-                digits = self.rng.randint(max(0, count * 2 - 1), count * 2) if fixed else count
-                shown = "".join(self.rng.choices("0123456789", k=digits))
-                halves = [int(digit) for digit in shown] + [15] * (digits % 2)
-                body = bytes(halves[at] | halves[at + 1] << 4 for at in range(0, len(halves), 2))
-            case other:
-                raise TypeError(other)
-        units = len(shown) if kind.encoding == "utf16" and not kind.length.counts_bytes else len(body)
-        return Leaf(path, kind, _prefix(kind.length, units) + body, shown, shown)
-
-    def _text_by(self, kind: Text, path: str, label: str) -> Leaf:
-        """Text in the encoding that a label names; only plain letters, which all of them have."""
-        count = self._size(kind.length, None, _MOST_CHARACTERS)
-        fixed = kind.length.form == "fixed"
-        named = label.replace("_", "")
-        if named.startswith(("ucs2", "utf16")):
-            shown = "".join(self.rng.choices("abcxyzABCXYZ0123456789", k=count // 2))
-            body = shown.encode("utf-16-le" if named.startswith(("ucs2le", "utf16le")) else "utf-16-be")
-            body += bytes(count % 2 if fixed else 0)
-            shown += "�" if len(body) % 2 else ""
-        elif named.startswith("gsm7"):
+        counted = kind.encoding == "utf16" and not kind.length.counts_bytes  # in characters, not in bytes
+        if encoding in _UTF16:
+            shown = "".join(self.rng.choices(_LETTERS, k=count if counted or not fixed else count // 2))
+            body = shown.encode(_UTF16[encoding])
+            if fixed and not counted and count % 2:
+                shown, body = shown + "\ufffd", body + b"A"
+        elif encoding in ("string", "utf8"):
+            shown, body = self._utf8(count, fixed)
+        elif encoding in ("ascii", "latin", "gsm8"):
+            body = self._string(_GSM7_LETTERS, count).encode()
+            shown = body.decode()
+        elif encoding == "gsm7":
             shown, body = self._gsm7(count, fixed)
-        elif named.startswith(("ascii", "utf8", "latin", "gsm8")):
-            shown = "".join(self.rng.choices("abcxyzABCXYZ0123456789", k=count))
-            body = shown.encode()
-        else:
+        elif encoding == "bcd":
+            digits = self.rng.randint(max(0, count * 2 - 1), count * 2) if fixed else count
+            shown = self._string("0123456789", digits)
+            halves = [int(digit) for digit in shown] + [15] * (digits % 2)
+            body = bytes(halves[at] | halves[at + 1] << 4 for at in range(0, len(halves), 2))
+        else:  # one that the decoder does not know, either
             body = self.rng.randbytes(count)
             shown = body.hex()
-        return Leaf(path, kind, _prefix(kind.length, len(body)) + body, shown, shown)
+        return Leaf(path, kind, _prefix(kind.length, len(shown) if counted else len(body)) + body, shown, shown)
+
+    def _string(self, letters: str, count: int) -> str:
+        return "".join(self.rng.choices(letters, k=count))
+
+    def _encoding(self, kind: Text, selector: Node | None) -> str:
+        """How the text is encoded, which the label of an earlier field's value may say by its beginning."""
+        if not kind.by:
+            return kind.encoding
+        assert isinstance(selector, Leaf) and isinstance(selector.kind, Number) and isinstance(selector.raw, int)
+        label = self.enums[selector.kind.enum].get(selector.raw, "").replace("_", "")
+        return next((encoding for word, encoding in _BY_LABEL.items() if label.startswith(word)), "unknown")
 
     def _utf8(self, count: int, fixed: bool) -> tuple[str, bytes]:
         text = ""
@@ -215,9 +216,9 @@ class Encoder:
         characters = count * 8 // 7 if fixed else count
         if not fixed and characters % 8 == 7:
             characters -= 1  # seven spare bits would read as one more character
-        codes = self.rng.choices(list(_GSM7_LETTERS), k=characters)
-        packed = sum(code << 7 * at for at, code in enumerate(codes))
-        return "".join(_GSM7_LETTERS[code] for code in codes), packed.to_bytes(math.ceil(characters * 7 / 8), "little")
+        text = self._string(_GSM7_LETTERS, characters)
+        packed = sum(ord(letter) << 7 * at for at, letter in enumerate(text))
+        return text, packed.to_bytes(math.ceil(characters * 7 / 8), "little")
 
     def _bytes(self, kind: Bytes, path: str, given: int | None) -> Leaf:
         body = self.rng.randbytes(self._size(kind.length, given, _MOST_CHARACTERS))
@@ -259,16 +260,9 @@ class Encoder:
                 children.append(self._number(each, below, drawn[name]))
             elif isinstance(each, Array):
                 children.append(self._array(each, below, given))
-            elif isinstance(each, Text) and each.by:
-                number, spoken = next(
-                    (other, child.raw)
-                    for (earlier, other), child in zip(kind.fields, children, strict=False)
-                    if earlier == each.by and isinstance(other, Number) and isinstance(child, Leaf)
-                )
-                assert isinstance(spoken, int)
-                children.append(self._text_by(each, below, self.enums[number.enum].get(spoken, "")))
             elif isinstance(each, Text):
-                children.append(self._text(each, below, given))
+                selector = next((child for child in children if child.path == f"{path}.{each.by}"), None)
+                children.append(self._text(each, below, given, self._encoding(each, selector)))
             elif isinstance(each, Bytes):
                 children.append(self._bytes(each, below, given))
             elif isinstance(each, Union):

@@ -59,6 +59,10 @@ def cases(number: int) -> Iterator[Case]:
     if service is None:
         assert number not in SERVICES, registry().problems
         return
+    yield from cases_of(service)
+
+
+def cases_of(service: Service) -> Iterator[Case]:
     for name in service.message_names():
         message = service.message_named(name)
         assert message is not None

@@ -31,6 +31,7 @@ ASKED = [number for number in SERVICES if number < 256]  # what fits in a QMUX f
 
 # Filter name -> why libqmi says something else about it.
 _FLOATS = "floating point in the vendors' own interfaces; libqmi reads whole numbers"
+_MODE = "0 is no service in a vendor's interface, which has a number for unknown; libqmi calls that unknown"
 _REVISION = "0, 2, 3, 4 in two vendors' documents; libqmi counts 0, 1, 2, 3"
 _SECTOR = "a sector id of 128 bits, which libqmi reads as a text of 16 characters"
 _SIGNED = "negative in the south and west, as 3GPP2 C.S0005 and other messages have it; libqmi reads it unsigned here"
@@ -57,6 +58,11 @@ EXPLAINED = {
     "qmi.nas.system_info.hdr": _SECTOR,
     "qmi.nas.system_info.hdr.is_856_system_id": _SECTOR,
     "qmi.nas.system_info.hdr.protocol_revision": _REVISION,
+    "qmi.voice.all_call_status.call_information.mode": _MODE,
+    "qmi.voice.get_all_call_info.call_information.mode": _MODE,
+    "qmi.voice.originate_ussd.supplementary_service": "one byte in libqmi, two in a vendor's interface: both are read",
+    "qmi.voice.start_continuous_dtmf.data.digit": "the character of a key, as in the other DTMF messages; libqmi has "
+    "its number",
     "qmi.wms.list_messages.message_mode": "Message Tag in libqmi, and the mode a TLV later: three vendors' interfaces "
     "have the tag as 0x10 and the mode as 0x11",
     "qmi.wms.set_event_report.smsc_address": "vendors' interfaces have a length before the text: where one fits, it is "

@@ -6,18 +6,65 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qmisniff.definitions import Registry
 from qmisniff.dissect import Dissector
 from qmisniff.field import Field, Kind, Value
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
-from tests.differential.corpus import SERVICES, Case, Sample, cases, frame, in_json, registry, sample
+from tests.differential.corpus import SERVICES, Case, Sample, cases, cases_of, frame, in_json, registry, sample
 from tests.encoder import leaves
 
 SAMPLES = 3
+
+# What the format has, whether a service uses it or not.
+CONSTRUCTS = """\
+service: ALL
+id: 199
+title: Every construct
+enums:
+  coding: {0: ascii, 1: utf8_b, 2: latin_1, 3: gsm7, 4: gsm8_unpacked, 5: ucs2, 6: ucs2_le, 7: octet}
+  bit: {0x1: one, 0x80: top}
+types:
+  pair: {x: u8, y: i16 be}
+messages:
+  every:
+    id: 1
+    request:
+      0x10 coded: {coding: u8 enum coding, text: text by coding u8}
+      0x11 coded_rest: {coding: u8 enum coding, text: text by coding rest}
+      0x12 coded_fixed: {coding: u8 enum coding, text: text by coding 9}
+      0x13 coded_field: {coding: u8 enum coding, n: u8, text: text by coding n}
+      0x14 wide: utf16 u8
+      0x15 wide_bytes: utf16 u8 bytes
+      0x16 wide_fixed: utf16 4
+      0x17 digits_fixed: bcd 5
+      0x18 digits: bcd u8
+      0x19 packed: gsm7 u8
+      0x1a packed_field: {n: u8, t: gsm7 n}
+      0x1b layouts: {any: [{w: u32}, {w: u16}, {a: u8, b: u8, c: string u8}]}
+      0x1c byte_count: array u16 bytes of u24 be
+      0x1d chosen: {k: u8, v: {union: k, 0 x: u16, 1 y: {a: f32 be, b: f64}, 7 z: string u8}}
+      0x1e network: plmn
+      0x1f address6: ipv6
+      0x20 address4: ipv4
+      0x21 address4_be: ipv4 be
+      0x22 card: mac
+      0x23 parts: {bits: u16 be, lo: 0, mid: "1..7", hi: "8..15"}
+      0x24 negative: i64 -0.5 dB
+      0x25 large: {a: u48, b: u40 be, c: u64, d: u64 hex}
+      0x26 nested: {array: rest, of: {a: u8, b: array u8 of i16, c: {array: 2, of: pair}}}
+      0x27 counted: {n: u16, m: u8, list: array n of pair, raw: bytes m, names: array m of string u8}
+      0x28 truth: {a: bool, b: u32 bool, f: u8 flags bit}
+      0x29 times: {a: u32 s since unix, b: u64 ms since gps}
+      0x2a raw: bytes rest
+      0x2b text: string
+      0x2c fixed: {a: string 6, b: bytes 3, c: array 3 of f32}
+"""
 Row = tuple[str, Value, int, int]
 
 
@@ -95,6 +142,15 @@ def test_what_was_encoded_comes_back(number: int) -> None:
     dissector = Dissector(registry())
     wrong = [text for case in cases(number) for seed in range(SAMPLES) for text in outcome(dissector, case, seed)]
     assert not wrong, "\n".join([f"{len(wrong)} differences", *wrong[:20]])
+
+
+def test_every_construct_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(CONSTRUCTS)
+    made = Registry([tmp_path])
+    service = made.service(199)
+    assert service is not None, made.problems
+    (case,) = cases_of(service)
+    assert not (wrong := [text for seed in range(200) for text in outcome(Dissector(made), case, seed)]), wrong[:5]
 
 
 def test_there_are_messages() -> None:
