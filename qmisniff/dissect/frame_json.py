@@ -9,9 +9,9 @@ other frame goes the long way, by its values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from qmisniff.dissect.frame_layer import time_text
 from qmisniff.dissect.message import MessageDecoder
 from qmisniff.dissect.sinks import Sink, ValuesSink, to_json
 from qmisniff.field import Severity
@@ -52,7 +52,6 @@ class FrameJson:
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
         self._heads: dict[object, _Head | None] = {}
-        self._second = (-1, "")
 
     def text(self, frame: Frame, context: Context) -> str:
         """One object on one line: filter name -> value, bytes as hexadecimal, what is no number as null."""
@@ -77,7 +76,7 @@ class FrameJson:
         if head is None or pieces is None:
             return None
         size = len(data)
-        numbers = (context.number, self._time(frame.ts_ns), frame.ts_ns / 1e9, size, size, txn, length)
+        numbers = (context.number, time_text(frame.ts_ns), frame.ts_ns / 1e9, size, size, txn, length)
         text = f"{head.text % numbers}{''.join(pieces)}"
         if place.length_name:
             text += f',"{place.length_name}":{place.length}'
@@ -101,12 +100,6 @@ class FrameJson:
             self._walk(frame, context, sink)
             self._heads[key] = sink.head(place.length_name)
         return self._heads[key]
-
-    def _time(self, ts_ns: int) -> str:
-        seconds, nanoseconds = divmod(ts_ns, 1_000_000_000)
-        if seconds != self._second[0]:
-            self._second = seconds, f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
-        return f"{self._second[1]}.{nanoseconds:09d}Z"
 
 
 class _HeadSink(ValuesSink):

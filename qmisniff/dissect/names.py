@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from qmisniff.definitions import Registry
 from qmisniff.definitions.fields import all_specs
 from qmisniff.definitions.model import KINDS, Message
-from qmisniff.dissect.dissector import CONTROL, DATA, DATA_BYTES, FRAME, FRAME_SPECS, MBIM, QMI, QMUX, QRTR, TAP
+from qmisniff.dissect.frame_layer import FRAME, FRAME_SPECS, TAP
 from qmisniff.dissect.message import UNDECODED
+from qmisniff.dissect.qmi_layer import DATA, DATA_BYTES, QMI
 from qmisniff.dissect.sinks import EXPERT_MESSAGE, EXPERT_SEVERITY
+from qmisniff.dissect.transport import CONTROL, MBIM, QMUX, QRTR
 from qmisniff.field import FieldSpec
 from qmisniff.protocol import mbim, qmi, qmux, qrtr, tftp
 
@@ -23,9 +25,10 @@ def header_specs() -> Iterator[FieldSpec]:
         *(FRAME, TAP, QRTR, CONTROL, QMUX, MBIM, QMI, DATA),
         *FRAME_SPECS,
         *(spec for layout in layouts[:2] for spec in layout.specs),
-        *(qrtr.CONFIRM_RX, qrtr.OPTIONS, qrtr.PADDING, *qrtr.CONTROL_SPECS),
+        *(qrtr.CONFIRM_RX, qrtr.OPTIONS, qrtr.PADDING, qrtr.OTHER_SERVICE, *qrtr.CONTROL_SPECS),
         *(spec for layout in layouts[2:] for spec in layout.specs),
         mbim.UUID,
+        *(spec for layout in mbim.PLAIN.values() for spec in layout.specs),
         *qmi.SERVICE_HEADER.specs,
         *qmi.SPECS,
         *tftp.SPECS,

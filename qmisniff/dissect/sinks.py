@@ -56,7 +56,7 @@ class TreeSink:
         self._root.children.append(self._layer)
 
     def rows(self, rows: Iterable[Row]) -> None:
-        self._layer.children.extend([Field(*row) for row in rows])
+        self._layer.children.extend([Field(spec, value, offset, size, []) for spec, value, offset, size in rows])
 
     def field(self, spec: FieldSpec, value: Value, offset: int, size: int) -> None:
         self._layer.children.append(Field(spec, value, offset, size))

@@ -9,10 +9,10 @@ from qmisniff.definitions import Registry
 from qmisniff.dissect.message import RESULT_DECODER, MessageDecoder, TlvDecoder, TlvRange
 from qmisniff.dissect.sinks import ValuesSink
 from qmisniff.dissect.text import plain
+from qmisniff.dissect.transport import address
 from qmisniff.field import FieldSpec, Severity
 from qmisniff.frame import Direction, Frame
 from qmisniff.protocol import qmi, qrtr
-from qmisniff.protocol.context import Context
 from qmisniff.protocol.errors import ERRORS
 
 _SHOWN_TLVS = 8
@@ -64,15 +64,16 @@ class SummarySink(ValuesSink):
         if self.worst is None or severity > self.worst[0]:
             self.worst = severity, text
 
-    def row(self, frame: Frame, context: Context, registry: Registry) -> Summary:
+    def row(self, frame: Frame, registry: Registry) -> Summary:
         """The row, once the whole frame has been walked."""
         source, destination = self._addresses(frame)
         if "qmi" in self.layers:
             protocol, info = self._qmi(registry)
+        elif "qrtr.service" in self.into:
+            protocol = registry.service_name(self.into["qrtr.service"])
+            info = self.layers["data"]
         elif "tftp" in self.layers:
             protocol, info = "TFTP", self.layers["tftp"]
-        elif context.service in qmi.NOT_QMI and "data" in self.layers:
-            protocol, info = registry.service_name(context.service), self.layers["data"]
         elif "qrtr" in self.layers:
             protocol, info = "QRTR", self._qrtr(registry)
         else:
@@ -135,9 +136,3 @@ class SummarySink(ValuesSink):
             more = " ..." if len(self.names) > _SHOWN_TLVS else ""
             info += f" ({', '.join(self.names[:_SHOWN_TLVS])}{more})"
         return protocol, info
-
-
-def address(node: int, port: int) -> str:
-    """`node:port` as qmisniff writes it everywhere: the port hexadecimal unless it is a small number."""
-    shown = "CTRL" if port in qrtr.CONTROL_PORTS else f"0x{port:x}" if port >= 0x4000 else str(port)
-    return f"{'BCAST' if node == qrtr.NODE_BROADCAST else node}:{shown}"

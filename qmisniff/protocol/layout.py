@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
+Row = tuple[FieldSpec, Value, int, int]  # a decoded field: what it is, value, offset and size in bytes
+
 
 class Item(NamedTuple):
-    """One whole number of a header: its name below the header's, and how it is shown."""
+    """One whole number of a header: its name below the header's, its bytes, and how it is shown."""
 
     name: str
     size: int
@@ -25,47 +27,37 @@ class Item(NamedTuple):
     labels: Mapping[int, str] | None = None
 
 
-class Row(NamedTuple):
-    """A decoded header field; `offset` and `size` in bytes of the packet."""
-
-    spec: FieldSpec
-    value: Value
-    offset: int
-    size: int
-
-
 class Layout:
-    """Whole numbers one after the other without padding."""
+    """Whole numbers, little-endian, one after the other without padding."""
 
-    def __init__(self, prefix: str, items: Iterable[Item], byte_order: str = "<") -> None:
+    def __init__(self, prefix: str, items: Iterable[Item]) -> None:
         self.items = tuple(items)
-        self.struct = struct.Struct(byte_order + "".join(_CODES[item.size] for item in self.items))
+        self.struct = struct.Struct("<" + "".join(_CODES[item.size] for item in self.items))
         self.size = self.struct.size
         self.specs = tuple(
             FieldSpec(f"{prefix}.{item.name}", item.label, Kind.UINT, item.size, hex=item.hex, labels=item.labels)
             for item in self.items
         )
-        self._byte_order = byte_order
+        starts = [sum(item.size for item in self.items[:index]) for index in range(len(self.items))]
+        self._places = tuple(zip(self.specs, starts, strict=True))
 
-    def rows(self, data: bytes, offset: int) -> list[Row]:
-        """The fields of the header at `offset`; where `data` ends early, those that are there whole."""
+    def rows(self, data: bytes, offset: int, end: int) -> list[Row]:
+        """The fields of the header at `offset`; where the bytes end before it does, those that are there whole."""
+        if end - offset >= self.size:
+            values = self.struct.unpack_from(data, offset)
+            return [
+                (spec, value, offset + start, spec.size)
+                for (spec, start), value in zip(self._places, values, strict=True)
+            ]
         rows: list[Row] = []
-        if len(data) - offset >= self.size:
-            for spec, value in zip(self.specs, self.struct.unpack_from(data, offset), strict=True):
-                rows.append(Row(spec, value, offset, spec.size))
-                offset += spec.size
-            return rows
-        for spec in self.specs:
-            raw = data[offset : offset + spec.size]
-            if len(raw) < spec.size:
-                break
-            value = int.from_bytes(raw, "little" if self._byte_order == "<" else "big")
-            rows.append(Row(spec, value, offset, spec.size))
-            offset += spec.size
+        for spec, start in self._places:
+            at, stop = offset + start, offset + start + spec.size
+            if stop <= end:
+                rows.append((spec, int.from_bytes(data[at:stop], "little"), at, spec.size))
         return rows
 
     def dtype(self) -> np.dtype[Any]:
         """The same header as a packed numpy record."""
         import numpy as np
 
-        return np.dtype([(item.name, f"{self._byte_order}u{item.size}") for item in self.items])
+        return np.dtype([(item.name, f"<u{item.size}") for item in self.items])

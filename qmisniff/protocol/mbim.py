@@ -10,7 +10,7 @@ COMMAND, COMMAND_DONE, INDICATE_STATUS = 0x00000003, 0x80000003, 0x80000007
 QMI_UUID = bytes.fromhex("d1a30bc2f97a6e43bf65c7e24fb0f0d3")  # the device service "QMI over MBIM"
 QMI_CID = 1
 
-_TYPES = {
+TYPES = {
     0x00000001: "OPEN",
     0x00000002: "CLOSE",
     COMMAND: "COMMAND",
@@ -23,7 +23,7 @@ _TYPES = {
 }
 
 HEADER = Layout("mbim", [
-    Item("type", 4, "Type", hex=True, labels=_TYPES),
+    Item("type", 4, "Type", hex=True, labels=TYPES),
     Item("length", 4, "Length"),
     Item("txn", 4, "Transaction"),
 ])
@@ -31,6 +31,14 @@ FRAGMENT = Layout("mbim", [
     Item("fragments", 4, "Fragments"),
     Item("fragment", 4, "Fragment"),
 ])
+# What follows the header of a message that has no device service.
+PLAIN = {
+    0x00000001: Layout("mbim", [Item("max_transfer", 4, "Most bytes a transfer")]),
+    0x00000004: Layout("mbim", [Item("error", 4, "Error")]),
+    0x80000001: Layout("mbim", [Item("status", 4, "Status")]),
+    0x80000002: Layout("mbim", [Item("status", 4, "Status")]),
+    0x80000004: Layout("mbim", [Item("error", 4, "Error")]),
+}
 UUID = FieldSpec("mbim.service", "Device service", Kind.BYTES, 16)
 TAILS = {  # what stands between the UUID and the information buffer
     COMMAND: Layout("mbim", [

@@ -61,6 +61,12 @@ class Header(NamedTuple):
     tlvs: int
 
 
+def looks_like_message(data: bytes, start: int, end: int) -> bool:
+    """Could these bytes of an unknown service be a QMI message? The flags and the length must be right."""
+    header = parse_header(data[:end], start)
+    return header is not None and header.type <= INDICATION and header.tlvs + header.length == end
+
+
 def parse_header(data: bytes, offset: int, ctl: bool = False) -> Header | None:
     """The message header at `offset`, None where `data` ends inside it."""
     layout = CTL_HEADER if ctl else SERVICE_HEADER

@@ -62,6 +62,7 @@ V2 = Layout("qrtr", [
 CONFIRM_RX = FieldSpec("qrtr.confirm_rx", "Confirm reception", Kind.UINT, 1)
 OPTIONS = FieldSpec("qrtr.options", "Options", Kind.BYTES)
 PADDING = FieldSpec("qrtr.padding", "Padding", Kind.BYTES)
+OTHER_SERVICE = FieldSpec("qrtr.service", "Service", Kind.UINT)  # of a data packet that is not QMI
 
 
 class Header(NamedTuple):
@@ -98,16 +99,19 @@ def wide_port(port: int) -> int:
 def header_rows(data: bytes) -> list[Row]:
     """The fields of the header; fewer where the packet ends inside it."""
     if data[:1] == b"\x01":
-        return V1.rows(data, 0)
+        return V1.rows(data, 0, len(data))
     if data[:1] != b"\x03":
         return []
-    rows = [row._replace(value=wide_port(row.value)) if row.spec.name.endswith("_port") and isinstance(row.value, int)
-            else row for row in V2.rows(data, 0)]
+    rows = [
+        (spec, wide_port(value), offset, size) if isinstance(value, int) and spec.name.endswith("_port") else
+        (spec, value, offset, size)
+        for spec, value, offset, size in V2.rows(data, 0, len(data))
+    ]
     if len(rows) > 2:
-        rows.insert(3, Row(CONFIRM_RX, data[2] & 1, 2, 1))
-    if len(rows) == len(V2.items) + 1 and data[3] and len(data) > V2.size:
+        rows.insert(3, (CONFIRM_RX, data[2] & 1, 2, 1))
+    if len(data) > V2.size and data[3]:
         options = data[V2.size : V2.size + data[3]]
-        rows.append(Row(OPTIONS, options, V2.size, len(options)))
+        rows.append((OPTIONS, options, V2.size, len(options)))
     return rows
 
 
@@ -167,7 +171,7 @@ def control_rows(data: bytes, offset: int, end: int) -> list[Row]:
     """The fields of the control packet in `data[offset:end]`, as many as fit; the form follows its command."""
     command = int.from_bytes(data[offset : min(offset + 4, end)], "little")
     return [
-        Row(spec, int.from_bytes(data[offset + at : offset + at + size], "little"), offset + at, size)
+        (spec, int.from_bytes(data[offset + at : offset + at + size], "little"), offset + at, size)
         for spec, at, size in _FORMS.get(command, ((_COMMAND, 0, 4),))
         if offset + at + size <= end
     ]

@@ -74,7 +74,7 @@ def parse(data: bytes, start: int, end: int) -> Packet:
     opcode = _word(data, start, end)
     if opcode is None:
         return Packet("cut short", [], start, "the TFTP packet is cut short")
-    rows = [Row(_OPCODE, opcode, start, 2)]
+    rows: list[Row] = [(_OPCODE, opcode, start, 2)]
     at = start + 2
     if opcode not in OPCODES:
         return Packet(f"opcode {opcode}", rows, at, f"TFTP opcode {opcode} is unknown")
@@ -83,7 +83,7 @@ def parse(data: bytes, start: int, end: int) -> Packet:
         number = _word(data, at, end)
         if number is None:
             return Packet(text, rows, at, "the TFTP packet is cut short")
-        rows.append(Row(_ERROR_CODE if opcode == ERROR else _BLOCK, number, at, 2))
+        rows.append((_ERROR_CODE if opcode == ERROR else _BLOCK, number, at, 2))
         at += 2
         if opcode == ERROR:
             at, problem, words = _strings(data, at, end, rows, [_ERROR_MESSAGE])
@@ -123,7 +123,7 @@ def _strings(
         zero = data.find(b"\0", at, end)
         stop = end if zero < 0 else zero
         texts.append(data[at:stop].decode("utf-8", "backslashreplace"))
-        rows.append(Row(spec, texts[-1], at, min(stop + 1, end) - at))
+        rows.append((spec, texts[-1], at, min(stop + 1, end) - at))
         if zero < 0:
             return end, f"{spec.label.lower()} without an end", texts
         at = zero + 1
