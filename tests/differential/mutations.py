@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from qmisniff.dissect import Dissector
 from qmisniff.field import Field
-from qmisniff.frame import Frame
+from qmisniff.frame import Frame, Link
 from qmisniff.protocol.context import Context
-from tests.differential.corpus import SERVICES, Case, cases, frame, in_json, registry, sample
+from tests import factories
+from tests.differential.corpus import SERVICES, Case, cases, in_json, registry, sample
+from tests.oracle.libqmi import qmux
 
 SLOW_NS = 5_000_000
 _INTERESTING = (0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF)
@@ -61,29 +63,38 @@ def mutate(rng: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
-def mutated(count: int, seed: int) -> Iterator[tuple[Case, bytes]]:
-    """`count` damaged messages over all services; the same seed gives the same ones."""
+def mutated(count: int, seed: int) -> Iterator[tuple[Case, Frame]]:
+    """`count` damaged frames with messages of all services, bare or in a transport; the same seed gives the same."""
     every = [case for number in SERVICES for case in cases(number)]
     rng = random.Random(seed)
     left = count
     while left > 0:
         case = rng.choice(every)
-        whole = sample(case, rng.getrandbits(32)).data
+        number, whole = case.service.header.id, sample(case, rng.getrandbits(32)).data
+        link = rng.choice((Link.QMI, Link.QRTR, Link.QMUX if number < 256 else Link.QMI))
+        if link is Link.QRTR:
+            whole = factories.qrtr(whole)
+        elif link is Link.QMUX:
+            whole = qmux(number, case.kind, whole)
         for _ in range(min(left, _BASES)):
-            yield case, mutate(rng, whole)
+            yield case, factories.frame(mutate(rng, whole), link=link)
         left -= _BASES
 
 
 def outside(root: Field, size: int) -> str:
-    """The first field that is not within the `size` bytes of the message, or not within its parent; "" where none."""
+    """The first field that is not within the `size` bytes of the frame, or not within its parent; "" where none.
+
+    A layer's own range is its header, but its fields may be behind the payload: padding, what is missing there.
+    """
     stack = [(root, 0, size)]
+    whole = {id(root), *map(id, root.children)}
     while stack:
         each, low, high = stack.pop()
         if not low <= each.offset <= each.offset + each.size <= high:
             return f"{each.spec.name or each.spec.label} at {each.offset}+{each.size} is not within {low}..{high}"
         if (problem := each.problem) and not 0 <= problem.offset <= problem.offset + problem.size <= size:
             return f"problem {problem.text!r} at {problem.offset}+{problem.size} of {size}"
-        inner = (each.offset, each.offset + each.size) if each.size and each is not root else (0, size)
+        inner = (0, size) if id(each) in whole else (each.offset, each.offset + each.size)
         stack.extend((child, *inner) for child in each.children)
     return ""
 
@@ -104,24 +115,24 @@ def run(count: int, seed: int) -> Figures:
     failures: list[str] = []
     slow: list[str] = []
     worst = total = problems = 0
-    for case, data in mutated(count, seed):
-        given = frame(case.service.header.id, data)
+    for case, frame in mutated(count, seed):
+        data, given = frame.data, (frame, Context(number=1, service=case.service.header.id))
         try:
             took, tree = _timed(dissector, *given)
-            if took > SLOW_NS:  # it may have been the garbage collector, or the first use of this message
+            if took > SLOW_NS / 4:  # it may have been the garbage collector, or the first use of this message
                 took = min(took, *(_timed(dissector, *given)[0] for _ in range(3)))
             dissector.summary(*given)
             if found := disagreement(dissector, *given):
-                failures.append(f"{case}: {found}: {data.hex()}")
+                failures.append(f"{case}, {frame.link.name}: {found}: {data.hex()}")
         except Exception as error:  # whatever it is, it is the finding
-            failures.append(f"{case}: {error!r}: {data.hex()}")
+            failures.append(f"{case}, {frame.link.name}: {error!r}: {data.hex()}")
             continue
         total += took
         worst = max(worst, took)
         if took > SLOW_NS:
-            slow.append(f"{case}: {took / 1e6:.1f} ms: {data.hex()}")
+            slow.append(f"{case}, {frame.link.name}: {took / 1e6:.1f} ms: {data.hex()}")
         if found := outside(tree, len(data)):
-            failures.append(f"{case}: {found}: {data.hex()}")
+            failures.append(f"{case}, {frame.link.name}: {found}: {data.hex()}")
         problems += any(each.problem is not None for each in tree.walk())
     return Figures(count, failures, slow, worst, total, problems)
 

@@ -31,15 +31,18 @@ def test_the_same_seed_makes_the_same_damage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("root", "word"),
+    ("layers", "word"),
     [
-        (Field(SPEC, None, 0, 8, [Field(SPEC, None, 4, 4)]), ""),
-        (Field(SPEC, None, 0, 8, [Field(SPEC, None, 4, 5)]), "not within 0..8"),
-        (Field(SPEC, None, 0, 8, [Field(SPEC, None, 4, 2, [Field(SPEC, None, 5, 2)])]), "not within 4..6"),
-        (Field(SPEC, None, 0, 8, [Field(SPEC, None, -1, 2)]), "not within 0..8"),
-        (Field(SPEC, None, 0, 8, [Field(SPEC, None, 0, -1)]), "not within 0..8"),
-        (Field(SPEC, None, 0, 8, [], Problem(Severity.WARN, "far", 8, 1)), "problem 'far'"),
+        ([Field(SPEC, None, 4, 4)], ""),
+        ([Field(SPEC, None, 0, 2, [Field(SPEC, None, 6, 2)])], ""),  # padding of a layer
+        ([Field(SPEC, None, 4, 5)], "not within 0..8"),
+        ([Field(SPEC, None, -1, 2)], "not within 0..8"),
+        ([Field(SPEC, None, 0, -1)], "not within 0..8"),
+        ([Field(SPEC, None, 0, 2, [Field(SPEC, None, 6, 3)])], "not within 0..8"),
+        ([Field(SPEC, None, 0, 8, [Field(SPEC, None, 4, 2, [Field(SPEC, None, 5, 2)])])], "not within 4..6"),
+        ([Field(SPEC, None, 0, 8, [], Problem(Severity.WARN, "far", 8, 1))], "problem 'far'"),
     ],
 )
-def test_a_field_outside_is_found(root: Field, word: str) -> None:
-    assert (word in outside(root, 8)) if word else outside(root, 8) == ""
+def test_a_field_outside_is_found(layers: list[Field], word: str) -> None:
+    found = outside(Field(SPEC, None, 0, 8, layers), 8)
+    assert (word in found) if word else found == ""

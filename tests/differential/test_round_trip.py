@@ -64,6 +64,7 @@ messages:
       0x2a raw: bytes rest
       0x2b text: string
       0x2c fixed: {a: string 6, b: bytes 3, c: array 3 of f32}
+      0x2d inside: protobuf u16
 """
 Row = tuple[str, Value, int, int]
 
