@@ -221,8 +221,14 @@ class Encoder:
         return text, packed.to_bytes(math.ceil(characters * 7 / 8), "little")
 
     def _bytes(self, kind: Bytes, path: str, given: int | None) -> Leaf:
-        body = self.rng.randbytes(self._size(kind.length, given, _MOST_CHARACTERS))
+        size = self._size(kind.length, given, _MOST_CHARACTERS)
+        body = self._protobuf(size) if kind.protobuf else self.rng.randbytes(size)
         return Leaf(path, kind, _prefix(kind.length, len(body)) + body, body, body)
+
+    def _protobuf(self, size: int) -> bytes:
+        """A message of about this size: a varint of two bytes, then fields of two bytes."""
+        fields = [bytes([self.rng.randint(1, 15) << 3, self.rng.randint(0, 127)]) for _ in range(size // 2)]
+        return (b"\x08\x96\x01" if size % 2 else b"") + b"".join(fields[size % 2 :])
 
     def _address(self, kind: Address, path: str) -> Leaf:
         match kind.form:

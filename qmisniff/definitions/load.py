@@ -26,6 +26,7 @@ from qmisniff.definitions.model import (
     Tlv,
     Type,
     Union,
+    parts,
     smallest,
 )
 from qmisniff.definitions.words import BUILTIN_ENUMS, WordError, parse_length, parse_type
@@ -35,7 +36,7 @@ from qmisniff.field import Kind
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,19}|0x[0-9a-fA-F]{1,16}")
-_RESERVED = frozenset({"array", "bits", "union", "any", "of", "rest", "personal", "label"})
+RESERVED = frozenset({"array", "bits", "union", "any", "of", "rest", "personal", "label"})
 _MESSAGE_KEYS = ("id", "title", "indication_title", "examples")
 _MAX_LABEL = 200
 _MAX_TYPE_DEPTH = 8
@@ -203,6 +204,8 @@ class _Reader:
                 kind = self.choice(value)
             except _Wrong:
                 continue
+            if not isinstance(kind, Bytes) and any(isinstance(part, Bytes) and part.protobuf for part in parts(kind)):
+                self.wrong(value, "a protobuf is the whole value of a TLV, not a part of it")
             mandatory = presence == "mandatory" or (number < 0x10 and presence != "optional")
             yield key, Tlv(number, words[1], mandatory, kind)
 
@@ -362,7 +365,7 @@ class _Reader:
             yield key, value
 
     def name(self, text: Scalar) -> None:
-        if not NAME.fullmatch(text) or text in _RESERVED:
+        if not NAME.fullmatch(text) or text in RESERVED:
             self.wrong(text, f"{text[:80]!r} is not a name: lower case letters, digits, _, and no word of the format")
 
     def label(self, node: Node | None) -> str:

@@ -7,7 +7,7 @@ Everything is an immutable tuple, so that a service can be written to a cache as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 KINDS = ("request", "response", "indication")  # the index is the value of qmi.type
@@ -61,10 +61,11 @@ class Text(NamedTuple):
 
 
 class Bytes(NamedTuple):
-    """Bytes nobody looks into."""
+    """Bytes nobody looks into, or the value of a whole TLV that is a protocol buffer without a schema."""
 
     length: Length
     personal: bool = False
+    protobuf: bool = False
 
 
 class Address(NamedTuple):
@@ -184,3 +185,20 @@ def smallest(kind: Type) -> int:
             return 0
         case Choice():
             return min(smallest(each) for each in kind.layouts)
+
+
+def parts(kind: Type) -> Iterator[Type]:
+    """A type and every type inside it."""
+    yield kind
+    inner: Iterable[Type] = ()
+    match kind:
+        case Array():
+            inner = (kind.element,)
+        case Struct():
+            inner = (each for _, each in kind.fields)
+        case Union():
+            inner = (each for _, _, each in kind.cases)
+        case Choice():
+            inner = kind.layouts
+    for each in inner:
+        yield from parts(each)

@@ -6,7 +6,7 @@ Structs lose the name that they had in a file when it is read; whoever writes sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from qmisniff.definitions.load import Definition, Enum
@@ -25,6 +25,7 @@ from qmisniff.definitions.model import (
     Tlv,
     Type,
     Union,
+    parts,
 )
 from qmisniff.definitions.words import RESULT
 
@@ -69,7 +70,8 @@ def written(kind: Type, names: Names | None = None) -> Written:
         case Text():
             return _words(kind.encoding, kind.by and f"by {kind.by}", _length(kind.length), "personal" * kind.personal)
         case Bytes():
-            return _words("bytes", _length(kind.length), "personal" * kind.personal)
+            base = "protobuf" if kind.protobuf else "bytes"
+            return _words(base, _length(kind.length), "personal" * kind.personal)
         case Address():
             return _words(kind.form, "be" * kind.big_endian, "personal" * kind.personal)
         case Array():
@@ -103,6 +105,10 @@ def quoted(text: str) -> str:
     plain = text[:1].isalnum() or text[:1] in "-_("
     if plain and text[:2] != "- " and text == text.strip() and not set(text) & set("#:,[]{}\"'\\&*!|>%@`\n\t"):
         return text
+    return _in_quotes(text)
+
+
+def _in_quotes(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -152,23 +158,6 @@ def numbers(definition: Definition) -> Iterator[Number]:
         for tlvs in message.tlvs:
             for tlv in tlvs or ():
                 yield from (kind for kind in parts(tlv.type) if isinstance(kind, Number))
-
-
-def parts(kind: Type) -> Iterator[Type]:
-    """A type and every type inside it."""
-    yield kind
-    inner: Iterable[Type] = ()
-    match kind:
-        case Array():
-            inner = (kind.element,)
-        case Struct():
-            inner = (each for _, each in kind.fields)
-        case Union():
-            inner = (each for _, _, each in kind.cases)
-        case Choice():
-            inner = kind.layouts
-    for each in inner:
-        yield from parts(each)
 
 
 def _entry(indent: int, key: str, what: Written) -> Iterator[str]:
@@ -230,4 +219,4 @@ def _value(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
-    return quoted(str(value))
+    return _in_quotes(str(value))  # a text of digits is no number

@@ -69,9 +69,9 @@ def parse_type(text: str, types: Mapping[str, Type]) -> Type:
             raise WordError("text whose encoding an earlier field names is written `text by FIELD LENGTH`")
         length, personal = _length_words(rest[2:])
         return Text(base, length, personal, by=rest[1])
-    if base == "bytes":
+    if base in ("bytes", "protobuf"):
         length, personal = _length_words(rest)
-        return Bytes(length, personal)
+        return Bytes(length, personal, base == "protobuf")
     if base in ADDRESS_SIZE:
         return Address(base, _take(rest, "be"), _last(rest, "personal"))
     if base == "result" and not rest:

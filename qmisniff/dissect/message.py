@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from qmisniff.definitions.fields import Enums
-from qmisniff.definitions.model import RESULT_TLV, Choice, Message, Struct, Tlv, Type
+from qmisniff.definitions.model import RESULT_TLV, Bytes, Choice, Message, Struct, Tlv, Type
 from qmisniff.definitions.words import BUILTIN_ENUMS, RESULT
+from qmisniff.dissect import protobuf
 from qmisniff.dissect.compile import Decode, Output, compile_tlv
 from qmisniff.dissect.source import Reason, Stop
 from qmisniff.dissect.values import add
@@ -53,6 +55,7 @@ class TlvDecoder:
         self._compiled: dict[tuple[int, Output, bool], Decode] = {}
         # The fields of a struct stand directly below the TLV; any other value is one field below it.
         self.inline = all(isinstance(layout, Struct) for layout in self._layouts)
+        self._protobuf = isinstance(tlv.type, Bytes) and tlv.type.protobuf
         self.heading = FieldSpec(path if self.inline else "", f"TLV 0x{tlv.id:02x} {tlv.name}", Kind.NONE)
 
     def _function(self, layout: int, output: Output, careful: bool) -> Decode:
@@ -64,6 +67,8 @@ class TlvDecoder:
 
     def quick(self, output: Output) -> Decode:
         """The decode function for a value that is as it should be: on any other it raises Stop or ends elsewhere."""
+        if self._protobuf:
+            return _never_quick
         if len(self._layouts) == 1:
             return self._function(0, output, False)
 
@@ -88,7 +93,7 @@ class TlvDecoder:
         try:
             at = self._function(layout, Output.TREE, False)(data, start, end, children, budget)
             if at == end:
-                return None
+                return self._message_inside(children[-1], data, budget) if self._protobuf else None
             stop = None
         except Stop as early:
             at, stop = early.at, early
@@ -111,7 +116,26 @@ class TlvDecoder:
                 add(into, name, each)
         if at < end:
             add(into, UNDECODED.name, data[at:end])
+        elif self._protobuf and stop is None:
+            value = Field(UNDECODED, part[self._path], start, end - start)
+            problem = self._message_inside(value, data, budget)
+            for field in itertools.chain.from_iterable(child.walk() for child in value.children):
+                if field.spec.name:
+                    add(into, field.spec.name, field.value)
+                if field.spec.labels is not None and isinstance(field.value, int):
+                    add(into, f"{field.spec.name}.label", field.spec.labels[field.value])
+            return problem
         return self._problem(at, stop, end)
+
+    def _message_inside(self, value: Field, data: bytes, budget: list[int]) -> Problem | None:
+        """Put the fields of the protocol buffer that the bytes of `value` are below it."""
+        assert isinstance(value.value, bytes)
+        end = value.offset + value.size
+        at = protobuf.grow(value, data, end - len(value.value), end, budget)
+        if at == end:
+            return None
+        text = Reason.BUDGET.value if budget[0] < 0 else "no protocol buffer from here on"
+        return Problem(Severity.NOTE, f"{self.tlv.name}: {text}", at, end - at)
 
     def _careful(
         self, layout: int, output: Output, data: bytes, start: int, end: int, into: Any, budget: list[int]
@@ -129,6 +153,11 @@ class TlvDecoder:
         if size:
             return Problem(Severity.WARN, f"{name}: {size} bytes more than are described", at, size)
         return None
+
+
+def _never_quick(data: bytes, start: int, end: int, into: Any, budget: list[int]) -> int:
+    """In place of a decode function: the message is taken TLV by TLV."""
+    raise Stop(start, Reason.BUDGET)
 
 
 RESULT_DECODER = TlvDecoder(Tlv(RESULT_TLV, "result", True, RESULT), "qmi", BUILTIN_ENUMS)

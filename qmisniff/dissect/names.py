@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from qmisniff.definitions import Registry
 from qmisniff.definitions.fields import all_specs
 from qmisniff.definitions.model import KINDS, Message
+from qmisniff.dissect import protobuf
 from qmisniff.dissect.frame_layer import FRAME, FRAME_SPECS, TAP
 from qmisniff.dissect.message import UNDECODED
 from qmisniff.dissect.qmi_layer import DATA, DATA_BYTES, QMI
@@ -32,6 +33,7 @@ def header_specs() -> Iterator[FieldSpec]:
         *qmi.SERVICE_HEADER.specs,
         *qmi.SPECS,
         *tftp.SPECS,
+        *protobuf.SPECS,
         UNDECODED,
         DATA_BYTES,
         EXPERT_SEVERITY,
