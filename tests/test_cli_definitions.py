@@ -20,6 +20,7 @@ from tests.test_cli import run
 
 GOOD = "service: DEMO\nid: 250\ntitle: Demo\nmessages: {m: {id: 1, request: {0x01 t: u8}}}\n"
 BAD = GOOD.replace("u8", "u9")
+DATA = Path(__file__).parent / "definitions" / "data"
 WARN = GOOD.replace("messages", "enums: {e: {0: off}}\nmessages")
 
 
@@ -165,7 +166,41 @@ def test_every_name_in_a_decoded_packet_is_among_the_fields() -> None:
             assert not name or name in known or registry.field(name) is not None or field.spec.kind is Kind.NONE, name
 
 
-@pytest.mark.parametrize("verb", ["list", "show", "check"])
+@pytest.mark.parametrize("verb", ["list", "show", "check", "import"])
 def test_every_verb_below_dissectors_has_help_with_an_example(verb: str) -> None:
     shown = run("dissectors", verb, "--help").stdout.decode()
     assert f"  qmisniff dissectors {verb}" in shown.partition("examples:")[2]
+
+
+def test_import_writes_a_definition_that_passes_check(tmp_path: Path) -> None:
+    out = tmp_path / "thermo.yaml"
+    done = run("dissectors", "import", str(DATA / "thermo.qmi"), "-o", str(out))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = run("dissectors", "check", str(out))
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"qmi.thermo.get_zones.zones.limit" in run("fields", "thermo", "--dissectors", str(tmp_path)).stdout
+
+
+def test_import_prints_without_o_and_overwrites_nothing(tmp_path: Path) -> None:
+    shown = run("dissectors", "import", "--from", "c", str(DATA / "thermo.c"), str(DATA / "thermo.h"))
+    assert (shown.returncode, shown.stdout.partition(b"\n")[0]) == (0, b"service: THERMO")
+    out = tmp_path / "mine.yaml"
+    out.write_text("mine")
+    done = run("dissectors", "import", str(DATA / "thermo.qmi"), "-o", str(out))
+    assert (done.returncode, done.stderr.count(b"\n"), out.read_text()) == (2, 1, "mine")
+
+
+def test_import_needs_the_service_id_from_somewhere() -> None:
+    file = str(DATA / "qmi-service-thermo.json")
+    done = run("dissectors", "import", file)
+    assert (done.returncode, done.stdout) == (2, b"") and b"--id" in done.stderr
+    assert b"\nid: 77\n" in run("dissectors", "import", "--id", "77", file).stdout
+    assert b"\nid: 2\n" in run("dissectors", "import", "--service", "dms", file).stdout
+
+
+@pytest.mark.parametrize("content", ["package a; request r {", "nonsense"])
+def test_import_of_what_is_no_such_file_is_one_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.qmi"
+    path.write_text(content)
+    done = run("dissectors", "import", str(path))
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)

@@ -23,6 +23,11 @@ what can never be right: a field no byte can reach, an example that decodes to s
 Warnings are what is allowed and looks like a slip: enums nobody uses, one label for two values, overlapping bits.
 Exit code 2 where there are errors, 0 where there are warnings only."""
 
+_IMPORT_NOTES = """\
+Reads libqmi's JSON, qmic's .qmi files, or C sources with qmi_elem_info tables, and prints a definition, or writes it to
+a new file. What cannot be taken over, and what is guessed, is said on standard error. The result is a start: units,
+labels and what is personal are for you to add."""
+
 _FIELDS_NOTES = """\
 One field a line: its filter name, type, names of values, and where it occurs, separated by tabs. PATTERN is part of a
 name, upper or lower case; * and ? stand for any text and any character."""
@@ -58,6 +63,21 @@ def add(verbs: Verbs) -> None:
         notes=_CHECK_NOTES,
     )
     added.add_argument("files", nargs="*", metavar="FILE", help="files or folders; all that are in use where left out")
+    definitions_option(added)
+
+    added = group.add(
+        import_,
+        "turn definitions of other projects into ours",
+        "qmisniff dissectors import qmi-service-dms.json qmi-common.json qmi-enums-dms.h -o dms.yaml",
+        "qmisniff dissectors import --id 66 servreg_notif.qmi -o servreg_notif.yaml",
+        "qmisniff dissectors import qmi_sample_client.c -o sample.yaml",
+        notes=_IMPORT_NOTES,
+    )
+    added.add_argument("files", nargs="+", metavar="FILE", help="the files of one service")
+    added.add_argument("--from", dest="form", choices=("libqmi", "qmic", "c"), help="format; else by the files' names")
+    added.add_argument("-o", dest="out", metavar="OUT.yaml", help="a new file, named as the service in filters")
+    added.add_argument("--service", metavar="NAME", help="short name of the service, where the files do not say it")
+    added.add_argument("--id", metavar="N", help="service id, where the files do not say it")
     definitions_option(added)
 
     added = verbs.add(
@@ -135,6 +155,43 @@ def check(options: argparse.Namespace) -> int:
     return DefinitionError.exit_code if errors else 0
 
 
+def import_(options: argparse.Namespace) -> int:
+    """`qmisniff dissectors import`: files of other projects as one definition file."""
+    from qmisniff.definitions.importers import guess_format, read_files
+    from qmisniff.definitions.importers.draft import identifier
+    from qmisniff.definitions.lint import lint
+    from qmisniff.definitions.model import Header
+    from qmisniff.definitions.notation import definition_text
+
+    files = {file: _text(Path(file)) for file in options.files}
+    draft = read_files(options.form or guess_format(options.files), files)
+    service = options.service or draft.service or Path(options.out or options.files[0]).stem
+    with registry(options) as definitions:
+        known = next((each for each in definitions.headers.values() if each.service.lower() == service.lower()), None)
+    number = whole_number(options.id) if options.id else draft.id if draft.id >= 0 else known and known.id
+    if number is None or number > 0xFFFFFFFF:
+        raise UsageError(f"the id of service {service} is not known", "--id N")
+    name = Path(options.out).stem if options.out else identifier(service)
+    title = draft.title or (known.title if known else service.replace("_", " ").title())
+    text = definition_text(*draft.finish(Header(name, number, service.upper(), title)))
+    for note in draft.notes:
+        print(f"qmisniff: {_plain(note)}", file=sys.stderr)
+    errors = [finding.text for finding in lint(text, name)[1] if finding.severity == "error"]
+    if errors:
+        raise DefinitionError(f"{service}: cannot be written as a definition: {errors[0]}", f"{len(errors)} errors")
+    if not options.out:
+        sys.stdout.write(text)
+        return 0
+    try:
+        with Path(options.out).open("x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError:
+        raise UsageError(f"{options.out}: is there already", "another name, or remove it first") from None
+    except OSError as error:
+        raise DefinitionError(f"{options.out}: {error.strerror}") from None
+    return 0
+
+
 def fields(options: argparse.Namespace) -> int:
     """`qmisniff fields`: filter names, a line each."""
     from fnmatch import fnmatchcase
@@ -182,8 +239,12 @@ def _example_failures(definition: Definition, message: Message) -> Iterator[str]
 
 
 def _print(*lines: str) -> None:
-    """To standard output, without anything a terminal could act on: definitions are other people's text."""
+    for line in lines:
+        print(_plain(line))
+
+
+def _plain(line: str) -> str:
+    """The line without anything a terminal could act on, tabs left out: definitions are other people's text."""
     from qmisniff.dissect.text import plain
 
-    for line in lines:
-        print("\t".join(plain(part) for part in line.split("\t")))
+    return "\t".join(plain(part) for part in line.split("\t"))

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from qmisniff.definitions import Service
-from qmisniff.definitions.model import KINDS, Message, Number
-from qmisniff.definitions.notation import Written, parts, sections, written
+from qmisniff.definitions.model import KINDS, Message, Number, parts
+from qmisniff.definitions.notation import Written, sections, written
 from qmisniff.field import FieldSpec, Kind
 
 _LETTERS = "QRI"  # of the kinds, as in a list of messages

@@ -184,17 +184,17 @@ class _Linter:
                 self._bits(place, name, kind)
                 return
             case Array():
-                if _swallows(kind.element):
+                if swallows(kind.element):
                     self.error(place, f"{name}: the first element takes all bytes, a second one is never reached")
                 self._type(place, name, kind.element)
             case Choice():
                 for at, layout in enumerate(kind.layouts, 1):
-                    if at < len(kind.layouts) and isinstance(layout, Text | Bytes) and _swallows(layout):
+                    if at < len(kind.layouts) and isinstance(layout, Text | Bytes) and swallows(layout):
                         self.error(place, f"{name}: layout {at} fits any bytes, the next is never tried")
                     self._type(place, name, layout)
             case Struct():
                 for (earlier, each), (later, _) in zip(kind.fields, kind.fields[1:], strict=False):
-                    if _swallows(each):
+                    if swallows(each):
                         self.error(place, f"{name}.{later} is never reached: {earlier} takes all bytes before it")
                         break
                 for field, each in kind.fields:
@@ -245,7 +245,7 @@ def _scalars(tree: Node) -> Iterator[str]:
         yield from _scalars(each)
 
 
-def _swallows(kind: Type) -> bool:
+def swallows(kind: Type) -> bool:
     """Whether a value of this type takes all bytes that are left."""
     match kind:
         case Text(length=length) | Bytes(length=length):
@@ -253,9 +253,9 @@ def _swallows(kind: Type) -> bool:
         case Array():
             return kind.count.form == "rest"
         case Struct():
-            return any(_swallows(each) for _, each in kind.fields)
+            return any(swallows(each) for _, each in kind.fields)
         case Union():
-            return bool(kind.cases) and all(_swallows(each) for _, _, each in kind.cases)
+            return bool(kind.cases) and all(swallows(each) for _, _, each in kind.cases)
         case _:
             return False
 

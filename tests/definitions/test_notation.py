@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from qmisniff.definitions.load import Definition, load, parse
-from qmisniff.definitions.model import Struct, Type
-from qmisniff.definitions.notation import definition_text, parts, quoted
+from qmisniff.definitions.model import Struct, Type, parts
+from qmisniff.definitions.notation import definition_text, quoted
 from qmisniff.definitions.yamltree import Mapping, read_tree
 from qmisniff.paths import data_dir
 
