@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -89,6 +90,13 @@ def test_ndjson_is_a_flat_object_a_line(sample: Path) -> None:
 
 def test_the_command_line_offers_every_format() -> None:
     assert set(verbs.FORMATS) == set(export.FORMATS)
+
+
+def test_a_terminal_that_is_not_utf_8_gets_escapes(sample: Path) -> None:
+    command = [sys.executable, "-m", "qmisniff", "read", str(sample)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u2192" in done.stdout
 
 
 def test_an_empty_capture_is_an_empty_array(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ stdout is data, stderr is narration. Exit codes are in EXIT_CODES below and in t
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] not in verbs.names and not (given[0].startswith("-") and given[0] != "-"):
         given.insert(0, "tui")
     options = parser.parse_args(given)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to stop
     try:
         code: int = options.run(options)
         sys.stdout.flush()
