@@ -20,8 +20,8 @@ _PATIENCE = 0.2  # seconds after which a signal or a vanished reader is noticed 
 def run(source: Source, sink: BinaryIO, count: int | None, narration: TextIO) -> int:
     """Capture into `sink` until `count` frames, SIGINT, SIGTERM or SIGHUP; returns the exit code.
 
-    Whatever ends it, the file is complete and the source closed. Raises what the source raises, CaptureFileError when
-    the sink cannot be written, BrokenPipeError when its reader has gone.
+    Whatever ends it, the file is complete and the source closed. Raises what the source raises, BrokenPipeError when
+    the reader of the sink has gone, and CaptureFileError, the sink then being closed, when it cannot be written.
     """
     with _signals() as caught, source:
         for note in source.notes:
@@ -36,6 +36,8 @@ def run(source: Source, sink: BinaryIO, count: int | None, narration: TextIO) ->
         except BrokenPipeError:
             raise
         except OSError as error:
+            with contextlib.suppress(OSError):
+                sink.close()  # it tries once more to write what it holds
             raise CaptureFileError(
                 f"the capture cannot be written: {error.strerror}", "what was written until then can be read"
             ) from None

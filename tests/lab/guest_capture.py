@@ -1,0 +1,643 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the kernel tap is put through in the guest, besides the scenario; test_capture.py looks at the results.
+
+`python guest_capture.py OUT`, as root in a guest: one function an experiment; what each returns is written to
+OUT/capture.json under its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from qmisniff.capture.assemble import Assembler
+from qmisniff.capture.facts import LOCAL
+from qmisniff.capture.tap import KernelTap
+from qmisniff.capture.target import LocalTarget
+from qmisniff.capture_file import Reader
+from qmisniff.cli import main
+from qmisniff.errors import QmisniffError
+from qmisniff.frame import Frame, Hook
+from tests.lab import wire
+from tests.lab.wire import Address, Packet
+
+TRACEFS = Path("/sys/kernel/tracing")
+CTRL = wire.PORT_CTRL
+# Around every border between the events that a packet is spread over, header included or not.
+BORDERS = (128, 640, 3680, 6720, 9760, 12800, 64480)
+SIZES = sorted({1, 2, 3, 4, 20, 65535, *(border - 32 * header + step for border in BORDERS for header in (0, 1)
+                                         for step in (-1, 0, 1))})  # fmt: skip
+
+
+class Port:
+    """A QRTR socket bound to a port of this node."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.socket(socket.AF_QIPCRTR, socket.SOCK_DGRAM)
+        self.socket.bind((self.socket.getsockname()[0], port))
+        self.address = Address(*self.socket.getsockname())
+
+    def send(self, payload: bytes, peer: Address) -> None:
+        """Send one datagram."""
+        self.socket.sendto(payload, peer)
+
+
+class Wire:
+    """The far end of /dev/qrtr-tun, a node that only says HELLO: what comes and goes there, in `log`."""
+
+    def __init__(self, node: int = 0) -> None:
+        self.log: list[tuple[str, bytes]] = []
+        self.node = node
+        self.tun = os.open("/dev/qrtr-tun", os.O_RDWR | os.O_NONBLOCK)
+        self.send(Packet(wire.HELLO, Address(node, CTRL), Address(1, CTRL), wire.CONTROL.pack(wire.HELLO, 0, 0, 0, 0)))
+        time.sleep(0.2)
+        self.drain()
+
+    def send(self, packet: Packet) -> None:
+        """Write a packet; a refusal of the kernel's does not matter here."""
+        data = wire.pack_v1(packet)
+        self.log.append(("receive", data))
+        with contextlib.suppress(OSError):
+            os.write(self.tun, data)
+
+    def drain(self) -> None:
+        """Read what Linux has sent."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.tun, 70000):
+                self.log.append(("transmit", data))
+
+    def close(self) -> None:
+        """Unplug it."""
+        os.close(self.tun)
+
+
+def collect(tap: KernelTap, seconds: float = 0.2) -> list[Frame]:
+    """What the tap sees until nothing has come for `seconds`."""
+    frames: list[Frame] = []
+    while batch := tap.read(seconds):
+        frames += batch
+    return frames
+
+
+def end(tap: KernelTap) -> list[Frame]:
+    """Stop the tap and read the rest."""
+    tap.stop()
+    frames: list[Frame] = []
+    while (batch := tap.read(1.0)) is not None:
+        frames += batch
+    return frames
+
+
+def remains() -> list[str]:
+    """What qmisniff has in the kernel."""
+    instances = [path.name for path in (TRACEFS / "instances").iterdir()]
+    probes = [line for line in (TRACEFS / "kprobe_events").read_text().splitlines() if "qmisniff" in line]
+    groups = [path.name for path in (TRACEFS / "events").iterdir() if "qmisniff" in path.name]
+    return sorted({*instances, *groups, *(line.split()[0] for line in probes)})
+
+
+class Capture:
+    """`qmisniff capture` in a process of its own: forked, since starting Python anew takes an emulated machine long."""
+
+    def __init__(self, *arguments: str, piped: bool = False) -> None:
+        said, errors = os.pipe()
+        records, output = os.pipe() if piped else (-1, os.open(os.devnull, os.O_WRONLY))
+        self.pid = os.fork()
+        if not self.pid:
+            os.dup2(output, 1)
+            os.dup2(errors, 2)
+            os.closerange(3, 256)
+            code = 1
+            try:
+                code = main(["capture", *arguments])
+            except BaseException:
+                traceback.print_exc()
+            os._exit(code)
+        os.close(errors)
+        os.close(output)
+        self.records = records
+        self.exit: int | None = None
+        self._stderr = os.fdopen(said, "rb")
+
+    def ready(self) -> None:
+        """Wait until it captures."""
+        said = b""
+        while b"capturing" not in said:
+            line = self._stderr.readline()
+            if not line:
+                raise RuntimeError(f"the capture ended: {said!r}")
+            said += line
+
+    def said(self) -> str:
+        """What else it wrote to its standard error, once it has ended."""
+        return self._stderr.read().decode()
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """End it by a signal; its exit code, negative when the signal killed it."""
+        if self.exit is None:
+            os.kill(self.pid, number)
+        return self.wait()
+
+    def wait(self, timeout: float = 20.0) -> int:
+        """Wait until it ends by itself; its exit code."""
+        until = time.monotonic() + timeout
+        while self.exit is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.exit = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() > until:
+                raise RuntimeError("the capture does not end")
+            else:
+                time.sleep(0.005)
+        return self.exit
+
+    def close(self) -> None:
+        """Let nothing of it stay."""
+        if self.exit is None:
+            self.end(signal.SIGKILL)
+        self._stderr.close()
+
+
+@contextlib.contextmanager
+def running(*arguments: str, piped: bool = False) -> Iterator[Capture]:
+    """A capture that is ready."""
+    capture = Capture(*arguments, piped=piped)
+    try:
+        capture.ready()
+        yield capture
+    finally:
+        capture.close()
+
+
+def sizes(out: Path) -> dict[str, Any]:
+    """Packets of every size that matters, in the three directions, against what was sent and received."""
+    content = random.Random(1)
+    far = Wire()
+    near, peer = Port(0x4100), Port(0x4101)
+    receiver = Address(far.node, 0x99)
+    local: list[bytes] = []
+    with KernelTap() as tap:
+        collect(tap)  # the end of the lookup
+        far.drain()
+        far.log.clear()
+        for size in SIZES:
+            payload = content.randbytes(size)
+            near.send(payload, peer.address)
+            local.append(payload)
+            peer.socket.recv(70000)
+            near.send(payload, receiver)
+            far.drain()
+            # After 10 packets Linux would wait for this; the fifth of a row asks for it with confirm_rx.
+            resume = wire.CONTROL.pack(wire.RESUME_TX, *receiver, 0, 0)
+            if len(local) % 7 == 0:
+                far.send(Packet(wire.RESUME_TX, receiver, near.address, resume))
+            far.send(Packet(wire.DATA, receiver, near.address, payload))
+            near.socket.recv(70000)
+        frames = collect(tap) + end(tap)
+        statistics = tap.statistics
+    far.close()
+    ours = [frame for frame in frames if frame.pid == os.getpid()]
+    between = [frame for frame in ours if frame.hook is Hook.LOCAL and unpacked(frame).destination == peer.address]
+    return {
+        "sizes": SIZES,
+        "receive": [frame.data for frame in ours if frame.hook is Hook.RECEIVE]
+        == [data for way, data in far.log if way == "receive"],
+        "transmit": [frame.data for frame in ours if frame.hook is Hook.TRANSMIT]
+        == [data for way, data in far.log if way == "transmit"],
+        "confirmed": sum(wire.unpack_v1(data).confirm_rx for way, data in far.log if way == "transmit"),
+        "local": [unpacked(frame).payload for frame in between] == local,
+        "statistics": statistics,
+        "longest": max(len(frame.data) for frame in frames),
+    }
+
+
+def unpacked(frame: Frame) -> Packet:
+    """A frame's packet."""
+    return wire.unpack_v1(frame.data)
+
+
+def latency(out: Path) -> dict[str, Any]:
+    """Milliseconds from sending a packet to its record's arrival on the pipe of `capture -w -`."""
+    near, peer = Port(0x4102), Port(0x4103)
+    waits = []
+    with running("-w", "-", piped=True) as process:
+        pipe = process.records
+        os.set_blocking(pipe, False)
+        for number in range(30):
+            marker = b"marker %06d" % number
+            time.sleep(0.03)
+            before = time.monotonic()
+            near.send(marker, peer.address)
+            seen = b""
+            while marker not in seen and time.monotonic() < before + 5:
+                if select.select([pipe], [], [], 1.0)[0]:
+                    seen = seen[-64:] + os.read(pipe, 1 << 20)
+            waits.append((time.monotonic() - before) * 1000)
+        process.end()
+    return {"ms": sorted(waits)}
+
+
+def signals(out: Path) -> dict[str, Any]:
+    """Each way of ending a capture: its exit code, whether the file is whole, what stays in the kernel."""
+    near, peer = Port(0x4104), Port(0x4105)
+    results: dict[str, Any] = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        path = out / f"{number.name}.pcapng"
+        with running("-w", str(path)) as process:
+            near.send(number.name.encode(), peer.address)
+            time.sleep(0.1)
+            before = time.monotonic()
+            process.end(number)
+            took = time.monotonic() - before
+        results[number.name] = {**ending(process, path, number.name.encode()), "seconds": took}
+    return results
+
+
+def ending(process: Capture, path: Path, marker: bytes) -> dict[str, Any]:
+    """How a capture ended."""
+    with path.open("rb") as file:
+        reader = Reader(file)
+        seen = sum(marker in frame.data for frame in reader)
+    return {"exit": process.exit, "seen": seen, "damage": reader.damage, "remains": remains()}
+
+
+def count(out: Path) -> dict[str, Any]:
+    """`-c 3`: three packets and the end."""
+    near, peer = Port(0x4106), Port(0x4107)
+    path = out / "count.pcapng"
+    with running("-w", str(path), "-c", "3") as process:
+        for _ in range(10):
+            near.send(b"counted", peer.address)
+        process.wait()
+    with path.open("rb") as file:
+        return {**ending(process, path, b"counted"), "frames": len(list(Reader(file)))}
+
+
+def vanished_reader(out: Path) -> dict[str, Any]:
+    """The reader of the pipe goes away, with and without traffic after that."""
+    near, peer = Port(0x4108), Port(0x4109)
+    results: dict[str, Any] = {}
+    for name, packets in (("idle", 0), ("busy", 5)):
+        with running("-w", "-", piped=True) as process:
+            os.close(process.records)
+            for _ in range(packets):
+                near.send(b"nobody reads this", peer.address)
+                time.sleep(0.1)
+            results[name] = {"exit": process.wait(), "remains": remains()}
+    return results
+
+
+def full_disk(out: Path) -> dict[str, Any]:
+    """The file cannot be written any further."""
+    near, peer = Port(0x410A), Port(0x410B)
+    with running("-w", "/dev/full") as process:
+        near.send(b"no room for this", peer.address)
+        return {"exit": process.wait(), "said": process.said(), "remains": remains()}
+
+
+def killed(out: Path) -> dict[str, Any]:
+    """SIGKILL leaves everything; the next capture removes it, and leaves a capture that runs alone."""
+    near, peer = Port(0x410C), Port(0x410D)
+    alive, after = out / "alive.pcapng", out / "after.pcapng"
+    with running("-w", str(alive)) as neighbour:
+        with running("-w", str(out / "killed.pcapng")) as victim:
+            victim.end(signal.SIGKILL)
+        left = [name for name in remains() if f"_{victim.pid}_" in name]
+        with running("-w", str(after)) as process:
+            near.send(b"after the kill", peer.address)
+            time.sleep(0.2)
+            still = [name for name in remains() if f"_{victim.pid}_" in name]
+            process.end()
+        neighbour.end()
+    return {
+        "left": len(left),
+        "still": still,
+        "after": ending(process, after, b"after the kill"),
+        "neighbour": ending(neighbour, alive, b"after the kill"),
+    }
+
+
+def failing_start(out: Path) -> dict[str, Any]:
+    """The kernel refuses the last of the probes: the error, and what stays."""
+
+    class Refusing(LocalTarget):
+        def append(self, path: str, text: str) -> None:
+            if "/local_" in text and text.startswith("p:"):
+                text = text.replace(LOCAL, "qrtr_no_such_function")
+            super().append(path, text)
+
+    tap = KernelTap(Refusing())
+    try:
+        tap.open()
+    except QmisniffError as error:
+        return {"error": f"{type(error).__name__}: {error}", "remains": remains()}
+    tap.close()
+    return {"error": "", "remains": remains()}
+
+
+def late_module(out: Path) -> dict[str, Any]:
+    """A transport whose module is loaded while the capture runs, twice."""
+    subprocess.run(["rmmod", "qrtr_tun"], check=True)
+    results = []
+    near = Port(0x410E)
+    with KernelTap() as tap:
+        for round in range(2):
+            subprocess.run(["modprobe", "qrtr-tun"], check=True)
+            far = Wire(node=7 + round)
+            near.send(b"late", Address(far.node, 0x99))
+            far.drain()
+            far.send(Packet(wire.DATA, Address(far.node, 0x99), near.address, b"late too"))
+            frames = collect(tap)
+            results.append(
+                {
+                    way: [frame.data for frame in frames if frame.hook is hook]
+                    == [data for where, data in far.log if where == way]
+                    for way, hook in (("receive", Hook.RECEIVE), ("transmit", Hook.TRANSMIT))
+                }
+                | {"packets": len(far.log)}
+            )
+            far.close()
+            subprocess.run(["rmmod", "qrtr_tun"], check=True)
+    subprocess.run(["modprobe", "qrtr-tun"], check=True)
+    return {"rounds": results, "remains": remains()}
+
+
+def flood(out: Path) -> dict[str, Any]:
+    """More than the ring holds, from threads on every CPU, while nobody reads: what is lost is counted exactly."""
+    each, senders = 3000, 3
+    with KernelTap(buffer_kib=64) as tap:
+        collect(tap)
+
+        def send(number: int) -> None:
+            near, peer = Port(0x4200 + 2 * number), Port(0x4201 + 2 * number)
+            for serial in range(each):
+                near.send(b"flood %d %06d " % (number, serial) + bytes(serial % 700), peer.address)
+                peer.socket.recv(2000)
+
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(senders)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        frames = collect(tap) + end(tap)
+        statistics = tap.statistics
+    packets = [frame for frame in frames if b"flood" in frame.data[:40]]
+    markers = [frame.data[32:46] for frame in packets]
+    return {
+        "sent": each * senders,
+        "seen": len(packets),
+        "doubled": len(markers) - len(set(markers)),
+        "broken": sum(
+            not frame.flags & 2 and len(unpacked(frame).payload) != 15 + int(frame.data[40:46]) % 700
+            for frame in packets
+        ),
+        "frames": len(frames),
+        "statistics": statistics,
+        "told": sum(frame.lost for frame in frames),
+    }
+
+
+def busy(out: Path) -> dict[str, Any]:
+    """Senders on every CPU while the capture reads: nothing lost, nothing doubled, everything in order."""
+    each, senders = 1000, 3
+    path = out / "busy.pcapng"
+    # A packet of each sender every few milliseconds: what an emulated machine carries without losing any.
+    sender = (
+        "import socket,sys,time;n=int(sys.argv[1]);s=socket.socket(42,2);r=socket.socket(42,2);r.bind((1,0x4300+n))\n"
+        f"for i in range({each}):\n"
+        "  s.sendto(b'busy %d %06d '%(n,i)+bytes(i*7%1500),(1,0x4300+n));r.recv(4000);time.sleep(.002)"
+    )
+    with running("-w", str(path)) as process:
+        programs = [subprocess.Popen([sys.executable, "-c", sender, str(number)]) for number in range(senders)]
+        for program in programs:
+            program.wait(60)
+        process.end()
+        said = process.said()
+    with path.open("rb") as file:
+        frames = list(Reader(file))
+    packets = [frame for frame in frames if b"busy" in frame.data[:40]]
+    pids = {program.pid: number for number, program in enumerate(programs)}
+    return {
+        "sent": each * senders,
+        "seen": len(packets),
+        "right": sum(frame.data[37:38] == str(pids.get(frame.pid)).encode() for frame in packets),
+        "ordered": [frame.ts_ns for frame in frames] == sorted(frame.ts_ns for frame in frames)
+        and all(serials(packets, pid) == list(range(each)) for pid in pids),
+        "said": said,
+    }
+
+
+def serials(packets: Sequence[Frame], pid: int) -> list[int]:
+    """The serial numbers of the busy packets of a process, in the order of the capture."""
+    return [int(frame.data[39:45]) for frame in packets if frame.pid == pid]
+
+
+def threads(out: Path) -> dict[str, Any]:
+    """Packets of a thread are those of its process, also of one that has ended, of before and of during the capture."""
+    program = (
+        "import ctypes,socket,sys,threading\n"
+        "def send():\n"
+        "  ctypes.CDLL(None).prctl(15,b'worker',0,0,0)\n"
+        "  s=socket.socket(42,2);s.sendto(b'from a thread',(1,0x4400));s.close()\n"
+        "go=threading.Event();a=threading.Thread(target=lambda:(go.wait(),send()));a.start()\n"
+        "print('ready',flush=True);sys.stdin.read();go.set()\n"
+        "b=threading.Thread(target=send);b.start();a.join();b.join()\n"
+    )
+    peer = Port(0x4400)
+    processes = [start(program)]
+    with KernelTap() as tap:
+        processes.append(start(program))
+        for process in processes:
+            process.communicate()
+        time.sleep(0.5)
+        frames = [frame for frame in collect(tap) if b"from a thread" in frame.data]
+    peer.socket.close()
+    return {
+        "pids": sorted(process.pid for process in processes for _ in range(2)),
+        "seen": sorted(frame.pid for frame in frames),
+        "comms": sorted({frame.comm for frame in frames}),
+        "program": Path(sys.executable).name[:15],
+    }
+
+
+def start(program: str) -> subprocess.Popen[bytes]:
+    """A program that is ready."""
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    return process
+
+
+def services(out: Path) -> dict[str, Any]:
+    """Services from before the capture come from the lookup; without a local tap, later ones from trace events."""
+
+    class Blind(LocalTarget):
+        def lines(self, path: str, word: bytes) -> list[bytes]:
+            return [line for line in super().lines(path, word) if LOCAL.encode() not in line]
+
+    early, late = Port(0x4500), Port(0x4501)
+    name_server = Address(1, CTRL)
+    results = {}
+    for name, target in (("whole", LocalTarget()), ("blind", Blind())):
+        early.send(wire.CONTROL.pack(wire.NEW_SERVER, 0x1234, 0x0101, *early.address), name_server)
+        time.sleep(0.2)
+        with KernelTap(target) as tap:
+            late.send(wire.CONTROL.pack(wire.NEW_SERVER, 0x4321, 0x0201, *late.address), name_server)
+            late.send(wire.CONTROL.pack(wire.DEL_SERVER, 0x4321, 0x0201, *late.address), name_server)
+            frames = collect(tap, 0.5)
+            notes = list(tap.notes)
+        controls = [(frame, unpacked(frame)) for frame in frames]
+        results[name] = {
+            "synthetic": [
+                [packet.type, *wire.CONTROL.unpack(packet.payload)] for frame, packet in controls if frame.flags & 1
+            ],
+            "local": sum(frame.hook is Hook.LOCAL for frame in frames),
+            "notes": notes,
+        }
+    return results
+
+
+def strange_transport(out: Path) -> dict[str, Any]:
+    """A transport that is not known: sent packets are seen one step earlier, with a rebuilt header."""
+
+    class Strange(LocalTarget):
+        def list(self, path: str) -> list[str]:
+            names = super().list(path)
+            return [*names, "qrtr_pigeon"] if path.endswith("holders") else names
+
+    far, near = Wire(), Port(0x4600)
+    far.log.clear()
+    with KernelTap(Strange()) as tap:
+        for size in (1, 5, 200, 5000):
+            near.send(bytes(range(1, 251)) * (size // 250 + 1), Address(far.node, 0x99))
+        far.drain()
+        frames = [frame for frame in collect(tap) if frame.hook is Hook.TRANSMIT and unpacked(frame).type == wire.DATA]
+        notes = list(tap.notes)
+    far.close()
+    wanted = [data for _, data in far.log if wire.unpack_v1(data).type == wire.DATA]
+    return {
+        "same": [frame.data for frame in frames] == wanted,
+        "packets": len(wanted),
+        "flags": [int(frame.flags) for frame in frames],
+        "notes": notes,
+    }
+
+
+def refusals(out: Path) -> dict[str, Any]:
+    """What a user is told who cannot capture: not root, ftrace switched off, no qrtr."""
+    results = {}
+    program = "import os,qmisniff.capture.tap as t;{}print(*t.KernelTap().probe(),sep='|')"
+    ask = [sys.executable, "-c", program.format("")]
+    results["nobody"] = said([sys.executable, "-c", program.format("os.setuid(65534);")])
+    Path("/proc/sys/kernel/ftrace_enabled").write_text("0")
+    results["ftrace"] = said(ask)
+    Path("/proc/sys/kernel/ftrace_enabled").write_text("1")
+    results["fit"] = said(ask)
+    subprocess.run(["rmmod", "qrtr_tun", "qrtr"], check=True)
+    results["module"] = said(ask)
+    refused = Capture("-w", str(out / "never.pcapng"))
+    results["capture"] = f"{refused.wait()} {refused.said()}"
+    refused.close()
+    subprocess.run(["modprobe", "qrtr-tun"], check=True)
+    return results
+
+
+def said(argv: Sequence[str]) -> str:
+    """What a program prints."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.stdout.strip() + done.stderr.strip()
+
+
+def cost(out: Path) -> dict[str, Any]:
+    """Microseconds that a packet from socket to socket takes, and what the tap adds; frames a second assembled."""
+    near, peer = Port(0x4700), Port(0x4701)
+
+    def microseconds(size: int, packets: int = 1000) -> float:
+        payload, best = bytes(size), 1e9
+        for _ in range(3):
+            began = time.perf_counter()
+            for _ in range(packets):
+                near.send(payload, peer.address)
+                peer.socket.recv(70000)
+            best = min(best, (time.perf_counter() - began) / packets * 1e6)
+        return best
+
+    results = {"bare": {size: microseconds(size) for size in (60, 500, 5000)}}
+    with KernelTap() as tap:
+        results["tapped"] = {60: microseconds(60), 500: microseconds(500)}
+        collect(tap)
+        results["tapped"][5000] = microseconds(5000, 100)
+        collect(tap)
+        results["tapped_60_after_5000"] = {60: microseconds(60)}
+        collect(tap)
+        near.send(bytes(60000), peer.address)
+        peer.socket.recv(70000)
+        results["tapped_60_after_60000"] = {60: microseconds(60)}
+        for _ in range(4):
+            tap.read(1.0)
+        results["tapped_60_a_while_after"] = {60: microseconds(60)}
+        statistics = tap.statistics
+        fed = {"pages": 0, "seconds": 0.0}
+        feed = Assembler.feed
+
+        def timed(self: Assembler, cpu: int, page: bytes) -> None:
+            began = time.perf_counter()
+            feed(self, cpu, page)
+            fed["seconds"] += time.perf_counter() - began
+            fed["pages"] += 1
+
+        Assembler.feed = timed  # type: ignore[method-assign]
+        try:
+            frames = collect(tap)
+        finally:
+            Assembler.feed = feed  # type: ignore[method-assign]
+        began = time.perf_counter()
+    closing = time.perf_counter() - began
+    return {
+        **results,
+        "statistics": statistics,
+        "frames_a_second": len(frames) / fed["seconds"] if fed["seconds"] else 0,
+        "closing": closing,
+    }
+
+
+EXPERIMENTS = (
+    sizes, latency, signals, count, vanished_reader, full_disk, killed, failing_start, late_module, flood, busy,
+    threads, services, strange_transport, cost, refusals,
+)  # fmt: skip
+
+
+def experiment_all() -> int:
+    """Run them all, or those named behind OUT; an experiment that raises leaves its traceback as its result."""
+    out = Path(sys.argv[1])
+    results: dict[str, Any] = {}
+    for experiment in EXPERIMENTS:
+        name = experiment.__name__
+        if sys.argv[2:] and name not in sys.argv[2:]:
+            continue
+        began = time.monotonic()
+        try:
+            results[name] = experiment(out)
+        except Exception:
+            results[name] = {"failed": traceback.format_exc()}
+        results[name]["took"] = round(time.monotonic() - began, 1)
+        results[name]["leaves"] = remains()
+        (out / "capture.json").write_text(json.dumps(results, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(experiment_all())

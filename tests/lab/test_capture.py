@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel tap on a real kernel: what it captures is what was sent, whole, in order, once, and by whom."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from qmisniff.capture_file import Reader
+from qmisniff.frame import Direction, Flag, Frame, Hook
+from tests.lab import wire
+from tests.lab.conftest import SCENARIO
+from tests.lab.guest import REPOSITORY, GuestResult, run_in_guest
+from tests.lab.wire import Address, LogLine, Packet, read_log
+
+pytestmark = pytest.mark.lab
+
+QMISNIFF = REPOSITORY / ".venv/bin/qmisniff"
+EXPERIMENTS = Path(__file__).with_name("guest_capture.py")
+LOCAL_LOGS = ("sample_server", "watch_client", "echo-local", "echo-modem", "tftp")
+
+
+class Captured(NamedTuple):
+    """The scenario with a capture around it."""
+
+    result: GuestResult
+    frames: list[Frame]
+    dropped: int
+    damage: str
+
+    def seen(self, hook: Hook) -> list[Frame]:
+        """The frames of a hook."""
+        return [frame for frame in self.frames if frame.hook is hook]
+
+    def log(self, name: str) -> list[LogLine]:
+        """One of the scenario's logs."""
+        return read_log(self.result.out / f"{name}.jsonl")
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """clients or servers."""
+        return [json.loads(line) for line in (self.result.out / f"{name}.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory: pytest.TempPathFactory) -> Captured:
+    """The whole scenario, captured by the command that users run."""
+    out = tmp_path_factory.mktemp("captured")
+    file = out / "capture.pcapng"
+    command = f"{QMISNIFF} capture -w {file}"
+    arguments = ("--capture", command, "--ready", "capturing from")
+    result = run_in_guest(SCENARIO, out, *arguments, timeout=400.0).check()
+    with file.open("rb") as stream:
+        reader = Reader(stream)
+        frames = list(reader)
+    return Captured(result, frames, reader.dropped, reader.damage)
+
+
+def test_every_packet_sent_to_the_modem_is_captured_once_and_exactly(captured: Captured) -> None:
+    """Header, confirm_rx and padding included."""
+    sent = [line.data for line in captured.log("modem") if line.direction == "rx"]
+    assert len(sent) > 100
+    assert any(wire.unpack_v1(data).confirm_rx for data in sent)
+    assert [frame.data for frame in captured.seen(Hook.TRANSMIT)] == sent
+
+
+def test_every_packet_of_the_modem_is_captured_once_and_exactly(captured: Captured) -> None:
+    """Also those that Linux refused."""
+    received = [line for line in captured.log("modem") if line.direction == "tx"]
+    assert any(line.more["errno"] for line in received)
+    assert max(len(line.data) for line in received) > 60_000
+    assert [frame.data for frame in captured.seen(Hook.RECEIVE)] == [line.data for line in received]
+
+
+def test_every_local_datagram_is_captured_once_and_exactly(captured: Captured) -> None:
+    """Between ports of this node, as the programs at either end logged it; each datagram is in one log or in two."""
+    between: Counter[tuple[Address, Address, bytes]] = Counter()
+    for name in LOCAL_LOGS:
+        ours = Counter(ends(line) for line in captured.log(name) if is_local(line))
+        between |= ours
+    assert len(between) > 50
+    seen: Counter[tuple[Address, Address, bytes]] = Counter()
+    for frame in captured.seen(Hook.LOCAL):
+        packet = wire.unpack_v1(frame.data)
+        seen[packet.source, packet.destination, packet.payload] += 1
+    known = {end for source, destination, _ in between for end in (source, destination)}
+    assert {key: count for key, count in seen.items() if key in between} == dict(between)
+    logged = {Address(*line.more["own"]) for name in LOCAL_LOGS for line in captured.log(name)}
+    strangers = [key for key in seen if key not in between and key[0] in logged and key[1] in logged]
+    assert known
+    assert not strangers
+
+
+def is_local(line: LogLine) -> bool:
+    """Whether both ends are ports of one node."""
+    return bool(line.more["own"][0] == line.more["peer"][0])
+
+
+def ends(line: LogLine) -> tuple[Address, Address, bytes]:
+    """Source, destination, payload."""
+    own, peer = Address(*line.more["own"]), Address(*line.more["peer"])
+    return (own, peer, line.data) if line.direction == "tx" else (peer, own, line.data)
+
+
+def test_nothing_is_lost_cut_or_out_of_order(captured: Captured) -> None:
+    times = [frame.ts_ns for frame in captured.frames]
+    assert times == sorted(times)
+    assert captured.dropped == 0
+    assert not captured.damage
+    assert not any(frame.lost for frame in captured.frames)
+    assert {frame.flags for frame in captured.frames} == {Flag(0), Flag.HEADER_REBUILT}
+    assert all(len(frame.data) == frame.orig_len for frame in captured.frames)
+
+
+def test_directions_and_hooks_agree(captured: Captured) -> None:
+    wanted = {
+        Hook.RECEIVE: Direction.INBOUND,
+        Hook.TRANSMIT: Direction.OUTBOUND,
+        Hook.LOCAL: Direction.UNKNOWN,
+    }
+    assert {frame.hook: frame.direction for frame in captured.frames} == wanted
+    assert all(bool(frame.flags) == (frame.hook is Hook.LOCAL) for frame in captured.frames)
+
+
+def test_times_are_those_of_the_modem(captured: Captured) -> None:
+    """A packet is sent before the modem reads it, and received after the modem has written it: one offset fits all."""
+    log = captured.log("modem")
+    received = zip(captured.seen(Hook.RECEIVE), (line for line in log if line.direction == "tx"), strict=True)
+    sent = zip(captured.seen(Hook.TRANSMIT), (line for line in log if line.direction == "rx"), strict=True)
+    offsets = [frame.ts_ns - line.t for frame, line in [*received, *sent]]
+    assert max(offsets) - min(offsets) < 1_000_000_000
+
+
+def test_each_client_s_packets_carry_its_process(captured: Captured) -> None:
+    servers = {line["pid"]: line["name"] for line in captured.lines("servers")}
+    clients = {line["pid"]: line for line in captured.lines("clients")}
+    assert len(clients) > 25
+    sent: dict[int, list[Frame]] = {}
+    for frame in captured.frames:
+        if frame.hook is not Hook.RECEIVE:
+            sent.setdefault(frame.pid, []).append(frame)
+    offset = min(frame.ts_ns for frame in captured.frames) - min(line.t for line in captured.log("modem"))
+    for pid, client in clients.items():
+        program = Path(client["argv"][0]).name
+        if program == "modprobe":
+            continue  # what it loads sends from kernel threads
+        comm = {"sh": "dd"}.get(program, program)
+        assert {frame.comm for frame in sent[pid]} == {comm}, client["name"]
+    del offset
+    for pid, frames in sent.items():
+        kernel = {frame.comm for frame in frames if frame.comm.startswith("kworker/")}
+        assert pid in clients or pid in servers or kernel, f"{pid} {frames[0].comm} is nobody we know"
+
+
+def test_each_client_talks_while_it_runs(captured: Captured) -> None:
+    """A packet's process is not only one of the clients, it is the one that ran then."""
+    clients = {line["pid"]: line for line in captured.lines("clients")}
+    first = captured.seen(Hook.RECEIVE)[0].ts_ns
+    offset = first - next(line.t for line in captured.log("modem") if line.direction == "tx")
+    slack = 1_000_000_000
+    for frame in captured.frames:
+        client = clients.get(frame.pid)
+        if client is not None and frame.hook is not Hook.RECEIVE:
+            assert client["start"] - slack < frame.ts_ns - offset < client["end"] + slack, client["name"]
+
+
+def test_the_kernel_s_own_client_is_seen(captured: Captured) -> None:
+    """The in-kernel QMI client's messages, from kernel code in its users' context."""
+    pings = [
+        packet
+        for frame, packet in packets(captured.frames)
+        if frame.hook is Hook.TRANSMIT and packet.type == wire.DATA and packet.destination.port in (30, 31)
+    ]
+    assert any(len(packet.payload) > 8192 for packet in pings)
+
+
+def packets(frames: Sequence[Frame]) -> Iterator[tuple[Frame, Packet]]:
+    """Frames with what they hold, those with a version 1 header."""
+    for frame in frames:
+        if frame.data[:4] == b"\1\0\0\0":
+            yield frame, wire.unpack_v1(frame.data)
+
+
+def test_the_capture_says_where_it_looked(captured: Captured) -> None:
+    origin = captured.frames[0].origin
+    assert (origin.backend, origin.name) == ("kernel", "kernel")
+    for function in ("qrtr_endpoint_post", "qrtr_tun_send", "qrtr_local_enqueue"):
+        assert function in origin.note
+
+
+def test_the_kernel_did_not_complain(captured: Captured) -> None:
+    complaints = ("WARNING:", "BUG:", "Oops", "Call Trace", "Could not probe")
+    assert not [line for line in captured.result.console.splitlines() if any(word in line for word in complaints)]
+
+
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What guest_capture.py measured, by experiment."""
+    out = tmp_path_factory.mktemp("experiments")
+    run_in_guest(EXPERIMENTS, out, timeout=600.0).check()
+    results: dict[str, Any] = json.loads((out / "capture.json").read_text())
+    return results
+
+
+def result(experiments: dict[str, Any], name: str) -> dict[str, Any]:
+    """An experiment's result; none may leave anything in the kernel."""
+    found: dict[str, Any] = experiments[name]
+    assert "failed" not in found, found["failed"]
+    assert found["leaves"] == []
+    return found
+
+
+def test_packets_of_every_length_in_every_direction(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "sizes")
+    assert max(found["sizes"]) == 65535
+    assert found["receive"] and found["transmit"] and found["local"]
+    assert found["confirmed"] > 3
+    assert found["longest"] == 32 + 65536
+    assert found["statistics"][1:] == [0, 0]
+
+
+def test_a_packet_is_out_within_200_ms(experiments: dict[str, Any]) -> None:
+    waits = result(experiments, "latency")["ms"]
+    assert len(waits) == 30
+    assert waits[len(waits) // 2] < 50
+    assert waits[-1] < 200
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_leaves_a_whole_file_and_a_clean_kernel(experiments: dict[str, Any], name: str) -> None:
+    found = result(experiments, "signals")[name]
+    assert {key: found[key] for key in ("exit", "seen", "damage", "remains")} == {
+        "exit": 0, "seen": 1, "damage": "", "remains": [],
+    }  # fmt: skip
+
+
+def test_a_count_ends_the_capture(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "count")
+    assert (found["exit"], found["frames"], found["damage"], found["remains"]) == (0, 3, "", [])
+
+
+@pytest.mark.parametrize("name", ["idle", "busy"])
+def test_a_reader_that_goes_away_ends_the_capture(experiments: dict[str, Any], name: str) -> None:
+    found = result(experiments, "vanished_reader")[name]
+    assert found == {"exit": 0, "remains": []}
+
+
+def test_a_full_disk_ends_the_capture(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "full_disk")
+    assert (found["exit"], found["remains"]) == (2, [])
+    assert "No space left on device" in found["said"]
+    assert "Traceback" not in found["said"]
+
+
+def test_what_a_killed_capture_leaves_is_removed_by_the_next_and_nothing_else(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "killed")
+    assert found["left"] > 5
+    assert found["still"] == []
+    assert (found["after"]["exit"], found["after"]["seen"]) == (0, 1)
+    assert (found["neighbour"]["exit"], found["neighbour"]["seen"], found["neighbour"]["remains"]) == (0, 1, [])
+
+
+def test_a_start_that_fails_leaves_nothing(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "failing_start")
+    assert "the kernel refused a probe at qrtr:qrtr_" in found["error"]
+    assert found["remains"] == []
+
+
+def test_a_transport_loaded_during_the_capture_is_seen_from_its_first_packet(experiments: dict[str, Any]) -> None:
+    for found in result(experiments, "late_module")["rounds"]:
+        assert found["packets"] >= 3
+        assert found["receive"] and found["transmit"]
+
+
+def test_what_a_flood_loses_is_counted_exactly(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "flood")
+    _, lost, truncated = found["statistics"]
+    assert lost > 1000, "not a flood"
+    # Everything the kernel saw is a frame or counted as lost: 9,000 packets, and the sockets' own control packets.
+    assert found["seen"] + lost >= found["sent"]
+    assert found["seen"] + lost <= found["sent"] + 40
+    assert found["doubled"] == found["broken"] == 0
+    assert truncated < 20
+    assert found["told"] > 0
+
+
+def test_traffic_on_every_cpu_is_whole_and_in_order(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "busy")
+    assert found["seen"] == found["right"] == found["sent"]
+    assert found["ordered"]
+    assert " 0 lost, 0 truncated" in found["said"]
+
+
+def test_threads_are_named_by_their_process(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "threads")
+    assert found["seen"] == found["pids"]
+    assert found["comms"] == [found["program"]]
+
+
+def test_services_of_before_the_capture_are_in_it(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "services")
+    early = [wire.NEW_SERVER, wire.NEW_SERVER, 0x1234, 0x0101, 1, 0x4500]
+    assert found["whole"]["synthetic"] == [early]
+    assert found["whole"]["local"] >= 2
+    assert found["blind"]["synthetic"] == [
+        early,
+        [wire.NEW_SERVER, wire.NEW_SERVER, 0x4321, 0x0201, 1, 0x4501],
+        [wire.DEL_SERVER, wire.DEL_SERVER, 0x4321, 0x0201, 1, 0x4501],
+    ]
+    assert found["blind"]["local"] == 0
+
+
+def test_an_unknown_transport_is_seen_with_rebuilt_headers(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "strange_transport")
+    assert found["packets"] == 4
+    assert found["same"]
+    assert set(found["flags"]) == {int(Flag.HEADER_REBUILT)}
+    assert "qrtr_pigeon" in found["notes"][0]
+
+
+def test_the_costly_stages_are_given_up_again(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "cost")
+    tapped, hot = found["tapped"]["60"], found["tapped_60_after_60000"]["60"]
+    assert found["tapped_60_a_while_after"]["60"] < hot / 3
+    assert tapped < hot / 3
+    assert found["statistics"][1:] == [0, 0]
+    assert found["closing"] < 15
+
+
+def test_whoever_cannot_capture_is_told_why(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "refusals")
+    assert found["nobody"] == "False|tapping the kernel needs root|run qmisniff with sudo"
+    assert found["ftrace"].startswith("False|ftrace is switched off")
+    assert found["fit"].startswith("True|Linux 6.1")
+    assert found["module"] == "False|the kernel module qrtr is not loaded|modprobe qrtr"
+    assert found["capture"].strip() == "3 qmisniff: the kernel module qrtr is not loaded (modprobe qrtr)"
