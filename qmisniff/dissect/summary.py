@@ -16,6 +16,7 @@ from qmisniff.protocol import qmi, qrtr
 from qmisniff.protocol.errors import ERRORS
 
 _SHOWN_TLVS = 8
+_INSTANCE_LABELS = ("qrtr.ctrl.instance.label", "qrtr.ctrl.diag.processor.label", "qrtr.ctrl.diag.channel.label")
 
 
 class Summary(NamedTuple):
@@ -112,12 +113,14 @@ class SummarySink(ValuesSink):
             return f"{name} {where}"
         service = into["qrtr.ctrl.service"]
         version, instance = into.get("qrtr.ctrl.version", 0), into.get("qrtr.ctrl.instance", 0)
+        means = [into[name] for name in _INSTANCE_LABELS if name in into]
+        which = f" v{version} i{instance}" + (f" ({' '.join(means)})" if means else "")
         if command in (qrtr.NEW_LOOKUP, qrtr.DEL_LOOKUP):
             what = registry.service_name(service) if service else "all services"
-            return f"{name} {what}" + (f" v{version} i{instance}" if version or instance else "")
+            return f"{name} {what}" + (which if version or instance else "")
         if not service and not into.get("qrtr.ctrl.port"):
             return f"{name} end of list"
-        return f"{name} {registry.service_name(service)} v{version} i{instance} @ {where}"
+        return f"{name} {registry.service_name(service)}{which} @ {where}"
 
     def _qmi(self, registry: Registry) -> tuple[str, str]:
         into = self.into

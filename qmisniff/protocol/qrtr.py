@@ -11,6 +11,7 @@ import struct
 from typing import NamedTuple
 
 from qmisniff.field import FieldSpec, Kind
+from qmisniff.protocol import instances
 from qmisniff.protocol.layout import Item, Layout, Row
 
 NODE_BROADCAST = 0xFFFFFFFF
@@ -126,18 +127,20 @@ class Control(NamedTuple):
 
 
 _WORDS = struct.Struct("<5I")
+_SERVICE_AND_INSTANCE = struct.Struct("<2I")
 _COMMAND = FieldSpec("qrtr.ctrl.cmd", "Command", Kind.UINT, 4, labels=TYPES)
 SERVICE = FieldSpec("qrtr.ctrl.service", "Service", Kind.UINT, 4)
-_VERSION = FieldSpec("qrtr.ctrl.version", "Version", Kind.UINT, 1)
-_INSTANCE = FieldSpec("qrtr.ctrl.instance", "Instance", Kind.UINT, 3)
 _NODE = FieldSpec("qrtr.ctrl.node", "Node", Kind.UINT, 4, labels=_NODES)
 _PORT = FieldSpec("qrtr.ctrl.port", "Port", Kind.UINT, 4, hex=True, labels=_PORTS)
 _CHECKSUM = FieldSpec("qrtr.ctrl.checksum", "Checksum", Kind.UINT, 4, hex=True)
 _MAGIC = FieldSpec("qrtr.ctrl.magic", "Magic", Kind.UINT, 4, hex=True)
 _CAPABILITY = FieldSpec("qrtr.ctrl.capability", "Capability", Kind.UINT, 4, hex=True)
-CONTROL_SPECS = (_COMMAND, SERVICE, _VERSION, _INSTANCE, _NODE, _PORT, _CHECKSUM, _MAGIC, _CAPABILITY)
+CONTROL_SPECS = (_COMMAND, SERVICE, *instances.SPECS, _NODE, _PORT, _CHECKSUM, _MAGIC, _CAPABILITY)
 
-_SERVER_FORM = ((_COMMAND, 0, 4), (SERVICE, 4, 4), (_VERSION, 8, 1), (_INSTANCE, 9, 3), (_NODE, 12, 4), (_PORT, 16, 4))
+_SERVER_FORM = (
+    (_COMMAND, 0, 4), (SERVICE, 4, 4), (instances.VERSION, 8, 1), (instances.INSTANCE, 9, 3), (_NODE, 12, 4),
+    (_PORT, 16, 4),
+)  # fmt: skip
 _CLIENT_FORM = ((_COMMAND, 0, 4), (_NODE, 4, 4), (_PORT, 8, 4))
 _FORMS = {
     HELLO: ((_COMMAND, 0, 4), (_MAGIC, 4, 4), (_CAPABILITY, 8, 4)),
@@ -170,8 +173,14 @@ def control_address(control: Control) -> tuple[int, int]:
 def control_rows(data: bytes, offset: int, end: int) -> list[Row]:
     """The fields of the control packet in `data[offset:end]`, as many as fit; the form follows its command."""
     command = int.from_bytes(data[offset : min(offset + 4, end)], "little")
-    return [
-        (spec, int.from_bytes(data[offset + at : offset + at + size], "little"), offset + at, size)
-        for spec, at, size in _FORMS.get(command, ((_COMMAND, 0, 4),))
-        if offset + at + size <= end
-    ]
+    rows: list[Row] = []
+    for spec, at, size in _FORMS.get(command, ((_COMMAND, 0, 4),)):
+        if offset + at + size > end:
+            break
+        if spec is instances.INSTANCE:
+            service, word = _SERVICE_AND_INSTANCE.unpack_from(data, offset + 4)
+            rows += instances.instance_rows(service, word, offset + 8)
+        else:
+            value = int.from_bytes(data[offset + at : offset + at + size], "little")
+            rows.append((spec, value, offset + at, size))
+    return rows
