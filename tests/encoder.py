@@ -283,7 +283,9 @@ class Encoder:
         elements: list[Node] = []
         if kind.count.form == "field" and kind.count.counts_bytes:
             raise TypeError("an array whose bytes are counted by a field")
+        outer, self.most = self.most, max(2, self.most // 4)  # a list in a list is a short one
         elements.extend(self.value(kind.element, path) for _ in range(count))
+        self.most = outer
         body = b"".join(element.data for element in elements)
         return Branch(path, _prefix(kind.count, len(body) if kind.count.counts_bytes else count) + body, elements)
 

@@ -29,7 +29,7 @@ from tests.oracle.printed import parse_message
 
 DISTINCT = 5_000  # messages made; each comes back many times among the 100,000
 FAILURES = 0.04  # of the responses
-OPTIONAL = 0.8  # of the optional TLVs that are there
+OPTIONAL = 0.8  # of the optional TLVs: which ones, a modem decides once for a message
 ELEMENTS = 12  # at most in an array: cells, satellites, networks, cards
 
 # What a phone's modem talks about: the share of a service, and its messages: requests and responses alike, and as many
@@ -96,28 +96,27 @@ def mixed(oracle: Oracle, count: int) -> list[bytes]:
             kinds += found
             weights += [share / len(found) / (2 if events else 1)] * len(found)
     print(f"{len(kinds)} kinds of message in {len(MIX)} services", end=", ")
-    read = {str(case): _known_to(oracle, case) for case in kinds}
-    distinct = [
-        _frame(rng, case, read[str(case)], seed) for seed, case in enumerate(rng.choices(kinds, weights, k=DISTINCT))
-    ]
+    sent = {str(case): _sent(rng, oracle, case) for case in kinds}
+    drawn = rng.choices(kinds, weights, k=DISTINCT)
+    distinct = [_frame(rng, case, sent[str(case)], seed) for seed, case in enumerate(drawn)]
     return rng.choices(distinct, k=count)
 
 
-def _known_to(oracle: Oracle, case: Case) -> set[int]:
-    """The TLVs of the message that libqmi can translate."""
+def _sent(rng: random.Random, oracle: Oracle, case: Case) -> set[int]:
+    """The TLVs that this modem sends in the message, out of those that libqmi can translate."""
     made = sample(case, "known").data
     tlvs = parse_message(oracle.printable(qmux(case.service.header.id, case.kind, made))).tlvs
-    return {tlv.id for tlv in tlvs if tlv.name is not None}
+    mandatory = {tlv.id for tlv in case.message.tlvs[case.kind] or () if tlv.mandatory}
+    return {tlv.id for tlv in tlvs if tlv.name is not None and (tlv.id in mandatory or rng.random() < OPTIONAL)}
 
 
-def _frame(rng: random.Random, case: Case, known: set[int], seed: int) -> bytes:
+def _frame(rng: random.Random, case: Case, sent: set[int], seed: int) -> bytes:
     if case.kind == RESPONSE and rng.random() < FAILURES:
         body = factories.tlv(2, struct.pack("<HH", 1, rng.choice((3, 14, 16, 26, 52, 74, 94))))
     else:
         body = factories.tlv(2, bytes(4)) if case.kind == RESPONSE else b""
-        for tlv, node in sample(case, seed, ELEMENTS).tlvs:
-            if tlv.id in known and (tlv.mandatory or rng.random() < OPTIONAL):
-                body += factories.tlv(tlv.id, node.data)
+        tlvs = sample(case, seed, ELEMENTS).tlvs
+        body += b"".join(factories.tlv(tlv.id, node.data) for tlv, node in tlvs if tlv.id in sent)
     return qmux(case.service.header.id, case.kind, message(case, body))
 
 
