@@ -33,7 +33,7 @@ class Messages:
         rows = layout.rows(data, start, end)
         if len(rows) < len(layout.items):
             sink.layer(QMI, None, start, end - start)
-            sink.rows(rows)
+            sink.rows([(self._service, number, start, 0), *rows] if number is not None else rows)
             sink.problem(Severity.ERROR, "the QMI header is cut short", start, end - start)
             return
         header = qmi.parse_header(data, start, number == qmi.CTL)

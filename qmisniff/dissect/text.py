@@ -10,6 +10,7 @@ from qmisniff.dissect.values import flag_names
 from qmisniff.field import Field, FieldSpec, Kind, Value
 
 _SHOWN_BYTES = 64
+_SHOWN_CHARACTERS = 1000
 _EPOCHS = {"unix": datetime(1970, 1, 1, tzinfo=UTC), "gps": datetime(1980, 1, 6, tzinfo=UTC)}
 
 
@@ -35,6 +36,8 @@ def value_as_text(spec: FieldSpec, value: Value) -> str:
         shown = value[:_SHOWN_BYTES].hex(" ")
         return f"{shown} ... ({len(value)} bytes)" if len(value) > _SHOWN_BYTES else shown or "(empty)"
     if isinstance(value, str):
+        if len(value) > _SHOWN_CHARACTERS:
+            return f"{plain(value[:_SHOWN_CHARACTERS])}... ({len(value)} characters)"
         return plain(value)
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: ""}[value]

@@ -14,6 +14,7 @@ from qmisniff.protocol.context import Context
 
 QRTR = FieldSpec("qrtr", "QRTR", Kind.NONE)
 CONTROL = FieldSpec("qrtr.ctrl", "QRTR control packet", Kind.NONE)
+TRAILER = FieldSpec("qrtr.trailer", "QRTR padding", Kind.NONE)
 QMUX = FieldSpec("qmux", "QMUX", Kind.NONE)
 MBIM = FieldSpec("mbim", "MBIM", Kind.NONE)
 TFTP = FieldSpec("tftp", "TFTP", Kind.NONE)
@@ -56,14 +57,15 @@ class Transports:
         if end > size:
             sink.problem(Severity.ERROR, f"{end - size} bytes of the payload are missing", 0, header.payload)
             end = size
-        elif end < size:
-            sink.field(qrtr.PADDING, data[end:], end, size - end)
-            if size - end > 3:
-                sink.problem(Severity.WARN, f"{size - end} bytes after the payload", end, size - end)
         if header.type != qrtr.DATA or self._is_control(header, end):
             self._control(data, end, header, sink)
         elif end > header.payload:
             self._payload(data, header.payload, end, context, sink)
+        if end < size:
+            sink.layer(TRAILER, f"{size - end} bytes", end, size - end)
+            sink.field(qrtr.PADDING, data[end:], end, size - end)
+            if size - end > 3:
+                sink.problem(Severity.WARN, f"{size - end} bytes after the payload", end, size - end)
 
     def _is_control(self, header: qrtr.Header, end: int) -> bool:
         """A program and the name service of its own node talk by data packets."""
@@ -182,7 +184,7 @@ def _tftp(data: bytes, start: int, end: int, sink: Sink) -> None:
     for row in rows:
         sink.field(*row)
     if problem:
-        sink.problem(Severity.WARN, problem, stop, end - stop)
+        sink.problem(Severity.WARN, problem, start, stop - start)
     data_layer(data, stop, end, sink)
 
 
