@@ -45,7 +45,7 @@ class Instance:
             cpus = {int(name[3:]): f"{path}/per_cpu/{name}/trace_pipe_raw" for name in target.list(f"{path}/per_cpu")}
             self.pages = target.pages(cpus, layout.size)
             target.write(f"{path}/buffer_size_kb", str(self._buffer_kib))
-            target.write(f"{path}/trace_clock", "mono")
+            target.write(f"{path}/trace_clock", "boot")
             target.write(f"{path}/tracing_on", "1")
         try:
             # Without it a reader is only woken when half of the ring is full.

@@ -121,7 +121,7 @@ def _senders(facts: Facts, notes: list[str]) -> tuple[list[str], bool]:
 
     A transport's own function has the packet as the other side will get it. qrtr_node_enqueue, through which all pass
     before, has no header yet, does not know confirm_rx, and may still wait or fail: it serves where a transport is
-    not known.
+    not known. Transports that may be loaded later are tapped ahead, which the kernel remarks in its log.
     """
     present = {module: function for module, function in TRANSPORTS.items() if function in facts.symbols}
     strange = facts.holders - TRANSPORTS.keys() - {"qrtr_ns"}

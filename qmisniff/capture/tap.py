@@ -88,7 +88,7 @@ class KernelTap:
         self.origin = Origin(
             "kernel",
             "kernel",
-            "CLOCK_MONOTONIC + offset to CLOCK_REALTIME at the start",
+            "CLOCK_BOOTTIME + offset to CLOCK_REALTIME at the start",
             "; ".join([f"Linux {facts.release} {facts.machine}", f"probes at {hooks}", *probes.notes]),
         )
         try:
@@ -117,7 +117,7 @@ class KernelTap:
             oldest = self._assembler.next_ts()
             if oldest is not None:
                 # Others will come while this one waits; they are read together.
-                wait = (oldest + _GRACE - self._target.monotonic()) / 1e9
+                wait = (oldest + _GRACE - self._target.clock()) / 1e9
                 time.sleep(min(max(wait, 0.0005), deadline - now))
             else:
                 self._instance.pages.wait(deadline - now if self._instance.wakes else min(_TICK, deadline - now))
@@ -199,7 +199,7 @@ class KernelTap:
 
     def _collect(self, instance: Instance, assembler: Assembler) -> list[Frame]:
         """Read what is there now; the frames that nothing older can come before."""
-        before = self._target.monotonic()
+        before = self._target.clock()
         if time.monotonic() >= self._next_chores:
             self._next_chores = time.monotonic() + _CHORES_EVERY
             self._count_missed(instance, assembler)

@@ -6,7 +6,6 @@ LocalTarget is this machine. Nothing else in the tap opens a file, so that anoth
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import time
@@ -74,11 +73,11 @@ class Target(Protocol):
     def owner(self) -> str:
         """A name for the process that holds the tap: `PID_STARTTIME`, unique until the next boot."""
 
-    def monotonic(self) -> int:
-        """CLOCK_MONOTONIC now, in nanoseconds."""
+    def clock(self) -> int:
+        """CLOCK_BOOTTIME now, in nanoseconds: the trace clock `boot`, which goes on while a phone sleeps."""
 
     def wall_clock_offset(self) -> int:
-        """What to add to CLOCK_MONOTONIC to get the time since 1970, in nanoseconds."""
+        """What to add to `clock` to get the time since 1970, in nanoseconds."""
 
     def pages(self, files: Mapping[int, str], page_size: int) -> Pages:
         """Open the trace_pipe_raw files in `files`, by CPU."""
@@ -149,6 +148,8 @@ class LocalTarget:
         self._path(path).rmdir()
 
     def mount_tracefs(self, path: str) -> None:
+        import ctypes  # not every phone's Python has it
+
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mount(b"tracefs", os.fsencode(self._path(path)), b"tracefs", 0, None):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
@@ -163,16 +164,16 @@ class LocalTarget:
     def owner(self) -> str:
         return f"{os.getpid()}_{start_time(Path('/proc/self/stat').read_bytes())}"
 
-    def monotonic(self) -> int:
-        return time.monotonic_ns()
+    def clock(self) -> int:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def wall_clock_offset(self) -> int:
         # The narrowest of a few brackets: the clocks cannot be read at once.
         brackets = []
         for _ in range(5):
-            before = time.monotonic_ns()
+            before = self.clock()
             wall = time.time_ns()
-            after = time.monotonic_ns()
+            after = self.clock()
             brackets.append((after - before, wall - (before + after) // 2))
         return min(brackets)[1]
 

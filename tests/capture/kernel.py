@@ -256,7 +256,7 @@ class FakeKernel(LocalTarget):
     def owner(self) -> str:
         return f"4242_{self.started}"
 
-    def monotonic(self) -> int:
+    def clock(self) -> int:
         return self.now
 
     def wall_clock_offset(self) -> int:

@@ -63,7 +63,7 @@ def test_what_it_writes(kernel: FakeKernel) -> None:
         assert instance.name.startswith("qmisniff_4242_77_")
         assert [(instance / name).read_text() for name in ("buffer_size_kb", "trace_clock", "tracing_on")] == [
             "64",
-            "mono",
+            "boot",
             "1",
         ]
         assert (instance / "buffer_percent").read_text() == "0"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +40,20 @@ class Captured(NamedTuple):
         """One of the scenario's logs."""
         return read_log(self.result.out / f"{name}.jsonl")
 
+    def process(self, name: str) -> dict[str, Any]:
+        """The journal's line of one of the scenario's programs."""
+        return next(line for line in [*self.lines("servers"), *self.lines("clients")] if line["name"] == name)
+
+    def clock(self) -> int:
+        """What the capture's times are ahead of the logs': a packet is logged at once, but never before it is seen."""
+        return max(
+            frame.ts_ns - line.t
+            for hook, direction in ((Hook.RECEIVE, "tx"), (Hook.TRANSMIT, "rx"))
+            for frame, line in zip(
+                self.seen(hook), (line for line in self.log("modem") if line.direction == direction), strict=True
+            )
+        )
+
     def lines(self, name: str) -> list[dict[str, Any]]:
         """clients or servers."""
         return [json.loads(line) for line in (self.result.out / f"{name}.jsonl").read_text().splitlines()]
@@ -76,23 +89,37 @@ def test_every_packet_of_the_modem_is_captured_once_and_exactly(captured: Captur
     assert [frame.data for frame in captured.seen(Hook.RECEIVE)] == [line.data for line in received]
 
 
-def test_every_local_datagram_is_captured_once_and_exactly(captured: Captured) -> None:
-    """Between ports of this node, as the programs at either end logged it; each datagram is in one log or in two."""
-    between: Counter[tuple[Address, Address, bytes]] = Counter()
-    for name in LOCAL_LOGS:
-        ours = Counter(ends(line) for line in captured.log(name) if is_local(line))
-        between |= ours
-    assert len(between) > 50
-    seen: Counter[tuple[Address, Address, bytes]] = Counter()
-    for frame in captured.seen(Hook.LOCAL):
-        packet = wire.unpack_v1(frame.data)
-        seen[packet.source, packet.destination, packet.payload] += 1
-    known = {end for source, destination, _ in between for end in (source, destination)}
-    assert {key: count for key, count in seen.items() if key in between} == dict(between)
-    logged = {Address(*line.more["own"]) for name in LOCAL_LOGS for line in captured.log(name)}
-    strangers = [key for key in seen if key not in between and key[0] in logged and key[1] in logged]
-    assert known
-    assert not strangers
+@pytest.mark.parametrize("name", LOCAL_LOGS)
+def test_every_local_datagram_that_a_program_sends_is_captured_once_and_exactly(captured: Captured, name: str) -> None:
+    """In the order of its log; what the kernel says in its name when a socket is closed is not in that."""
+    sent = [datagram(line) for line in captured.log(name) if line.direction == "tx" and is_local(line)]
+    process = captured.process(name)
+    seen = [wire.unpack_v1(frame.data) for frame in captured.seen(Hook.LOCAL) if frame.pid == process["pid"]]
+    assert sent
+    assert [ends(packet) for packet in seen if packet.type == wire.DATA] == sent
+    assert {packet.type for packet in seen} <= {wire.DATA, wire.DEL_CLIENT}
+
+
+@pytest.mark.parametrize("name", LOCAL_LOGS)
+def test_every_local_datagram_that_a_program_receives_is_captured_once_and_exactly(
+    captured: Captured, name: str
+) -> None:
+    """For each of its addresses, in the order of its log; what the name server told a closing socket may be unread."""
+    process = captured.process(name)
+    start, end = (process[key] + captured.clock() for key in ("start", "end"))
+    log = [line for line in captured.log(name) if line.direction == "rx" and is_local(line)]
+    for own in {Address(*line.more["own"]) for line in log}:
+        received = [datagram(line) for line in log if Address(*line.more["own"]) == own]
+        seen = [
+            ends(packet)
+            for frame, packet in packets(captured.seen(Hook.LOCAL))
+            if packet.destination == own and start < frame.ts_ns < end
+        ]
+        assert [each for each in seen if each[0].port != wire.PORT_CTRL] == [
+            each for each in received if each[0].port != wire.PORT_CTRL
+        ]
+        rest = iter(seen)
+        assert all(each in rest for each in received), "in the order of the log"
 
 
 def is_local(line: LogLine) -> bool:
@@ -100,10 +127,15 @@ def is_local(line: LogLine) -> bool:
     return bool(line.more["own"][0] == line.more["peer"][0])
 
 
-def ends(line: LogLine) -> tuple[Address, Address, bytes]:
-    """Source, destination, payload."""
+def datagram(line: LogLine) -> tuple[Address, Address, bytes]:
+    """Source, destination, payload of what a program logged."""
     own, peer = Address(*line.more["own"]), Address(*line.more["peer"])
     return (own, peer, line.data) if line.direction == "tx" else (peer, own, line.data)
+
+
+def ends(packet: Packet) -> tuple[Address, Address, bytes]:
+    """Source, destination, payload of what was captured."""
+    return packet.source, packet.destination, packet.payload
 
 
 def test_nothing_is_lost_cut_or_out_of_order(captured: Captured) -> None:
@@ -127,12 +159,13 @@ def test_directions_and_hooks_agree(captured: Captured) -> None:
 
 
 def test_times_are_those_of_the_modem(captured: Captured) -> None:
-    """A packet is sent before the modem reads it, and received after the modem has written it: one offset fits all."""
-    log = captured.log("modem")
-    received = zip(captured.seen(Hook.RECEIVE), (line for line in log if line.direction == "tx"), strict=True)
-    sent = zip(captured.seen(Hook.TRANSMIT), (line for line in log if line.direction == "rx"), strict=True)
-    offsets = [frame.ts_ns - line.t for frame, line in [*received, *sent]]
-    assert max(offsets) - min(offsets) < 1_000_000_000
+    """One offset fits all, but for the time that a program on a busy machine takes to log a packet."""
+    clock = captured.clock()
+    received = zip(captured.seen(Hook.RECEIVE), (x for x in captured.log("modem") if x.direction == "tx"), strict=True)
+    sent = zip(captured.seen(Hook.TRANSMIT), (x for x in captured.log("modem") if x.direction == "rx"), strict=True)
+    late = sorted(line.t + clock - frame.ts_ns for frame, line in [*received, *sent])
+    assert late[len(late) // 2] < 50_000_000
+    assert late[-1] < 2_000_000_000
 
 
 def test_each_client_s_packets_carry_its_process(captured: Captured) -> None:
@@ -143,14 +176,12 @@ def test_each_client_s_packets_carry_its_process(captured: Captured) -> None:
     for frame in captured.frames:
         if frame.hook is not Hook.RECEIVE:
             sent.setdefault(frame.pid, []).append(frame)
-    offset = min(frame.ts_ns for frame in captured.frames) - min(line.t for line in captured.log("modem"))
     for pid, client in clients.items():
         program = Path(client["argv"][0]).name
         if program == "modprobe":
             continue  # what it loads sends from kernel threads
         comm = {"sh": "dd"}.get(program, program)
         assert {frame.comm for frame in sent[pid]} == {comm}, client["name"]
-    del offset
     for pid, frames in sent.items():
         kernel = {frame.comm for frame in frames if frame.comm.startswith("kworker/")}
         assert pid in clients or pid in servers or kernel, f"{pid} {frames[0].comm} is nobody we know"
@@ -159,13 +190,11 @@ def test_each_client_s_packets_carry_its_process(captured: Captured) -> None:
 def test_each_client_talks_while_it_runs(captured: Captured) -> None:
     """A packet's process is not only one of the clients, it is the one that ran then."""
     clients = {line["pid"]: line for line in captured.lines("clients")}
-    first = captured.seen(Hook.RECEIVE)[0].ts_ns
-    offset = first - next(line.t for line in captured.log("modem") if line.direction == "tx")
-    slack = 1_000_000_000
+    clock, slack = captured.clock(), 10_000_000
     for frame in captured.frames:
         client = clients.get(frame.pid)
         if client is not None and frame.hook is not Hook.RECEIVE:
-            assert client["start"] - slack < frame.ts_ns - offset < client["end"] + slack, client["name"]
+            assert client["start"] - slack < frame.ts_ns - clock < client["end"] + slack, client["name"]
 
 
 def test_the_kernel_s_own_client_is_seen(captured: Captured) -> None:
