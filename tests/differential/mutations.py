@@ -2,6 +2,7 @@
 """Valid messages, damaged at random: does the decoder still answer, in time, and only about bytes that are there?
 
 By hand, with any number of messages:  python -m tests.differential.mutations [COUNT [SEED]]
+and with one very long value in each:  python -m tests.differential.mutations long
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from qmisniff.dissect import Dissector
@@ -18,11 +19,13 @@ from qmisniff.field import Field
 from qmisniff.frame import Frame, Link
 from qmisniff.protocol.context import Context
 from tests import factories
-from tests.differential.corpus import SERVICES, Case, cases, in_json, registry, sample
+from tests.differential.corpus import SERVICES, Case, cases, in_json, message, registry, sample
 from tests.oracle.libqmi import qmux
 
 SLOW_NS = 5_000_000
 _INTERESTING = (0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF)
+LONG = 60_000  # bytes
+_FILLS = (b"\xff", b"\0", b"A", b"\x01", b"\x1b", b"\1\0\0\0", b"\xff\xd8", bytes(range(256)))
 _BASES = 40  # mutations of one message before the next one is taken
 
 
@@ -31,7 +34,7 @@ class Figures(NamedTuple):
 
     messages: int
     failures: list[str]  # exceptions, fields outside their message, JSON text that is not the values
-    slow: list[str]  # messages over SLOW_NS, each measured again
+    slow: list[str]  # messages over the limit, each measured again
     worst_ns: int
     total_ns: int
     problems: int  # messages that the decoder found something wrong with
@@ -81,6 +84,16 @@ def mutated(count: int, seed: int) -> Iterator[tuple[Case, Frame]]:
         left -= _BASES
 
 
+def very_long(step: int = 1) -> Iterator[tuple[Case, Frame]]:
+    """Messages of one TLV, filled with LONG bytes of the same few over and over; every `step`-th TLV there is."""
+    every = ((case, tlv) for number in SERVICES for case in cases(number) for tlv in case.message.tlvs[case.kind] or ())
+    for at, (case, tlv) in enumerate(every):
+        if at % step == 0:
+            fill = _FILLS[at // step % len(_FILLS)]
+            value = (fill * LONG)[:LONG]
+            yield case, factories.frame(message(case, factories.tlv(tlv.id, value)), link=Link.QMI)
+
+
 def outside(root: Field, size: int) -> str:
     """The first field that is not within the `size` bytes of the frame, or not within its parent; "" where none.
 
@@ -109,17 +122,17 @@ def disagreement(dissector: Dissector, given: Frame, context: Context) -> str:
     return f"{name}: values() gave {values.get(name)!r}, json() {text.get(name)!r}"
 
 
-def run(count: int, seed: int) -> Figures:
-    """Decode `count` damaged messages."""
+def run(frames: Iterable[tuple[Case, Frame]], limit_ns: int = SLOW_NS) -> Figures:
+    """Decode frames; `limit_ns` is how long one may take."""
     dissector = Dissector(registry())
     failures: list[str] = []
     slow: list[str] = []
-    worst = total = problems = 0
-    for case, frame in mutated(count, seed):
+    count = worst = total = problems = 0
+    for count, (case, frame) in enumerate(frames, 1):  # noqa: B007 - the last one is wanted
         data, given = frame.data, (frame, Context(number=1, service=case.service.header.id))
         try:
             took, tree = _timed(dissector, *given)
-            if took > SLOW_NS / 4:  # it may have been the garbage collector, or the first use of this message
+            if took > limit_ns / 4:  # it may have been the garbage collector, or the first use of this message
                 took = min(took, *(_timed(dissector, *given)[0] for _ in range(3)))
             dissector.summary(*given)
             if found := disagreement(dissector, *given):
@@ -129,7 +142,7 @@ def run(count: int, seed: int) -> Figures:
             continue
         total += took
         worst = max(worst, took)
-        if took > SLOW_NS:
+        if took > limit_ns:
             slow.append(f"{case}, {frame.link.name}: {took / 1e6:.1f} ms: {data.hex()}")
         if found := outside(tree, len(data)):
             failures.append(f"{case}, {frame.link.name}: {found}: {data.hex()}")
@@ -145,16 +158,18 @@ def _timed(dissector: Dissector, given: Frame, context: Context) -> tuple[int, F
 
 
 def main(arguments: list[str]) -> int:
-    count = int(arguments[0]) if arguments else 1_000_000
-    seed = int(arguments[1]) if len(arguments) > 1 else 1
-    found = run(count, seed)
+    if arguments == ["long"]:
+        found = run(very_long())
+    else:
+        count, seed = (*map(int, arguments), *(1_000_000, 1)[len(arguments) :])
+        found = run(mutated(count, seed))
     print(
-        f"{found.messages} messages (seed {seed}): {len(found.failures)} failures, {len(found.slow)} over "
-        f"{SLOW_NS / 1e6:.0f} ms, slowest {found.worst_ns / 1e6:.2f} ms, mean {found.total_ns / count / 1e3:.0f} us; "
+        f"{found.messages} messages: {len(found.failures)} failures, {len(found.slow)} over {SLOW_NS / 1e6:.0f} ms, "
+        f"slowest {found.worst_ns / 1e6:.2f} ms, mean {found.total_ns / found.messages / 1e3:.0f} us; "
         f"{found.problems} with problems"
     )
     for line in (*found.failures[:20], *found.slow[:20]):
-        print(line)
+        print(line[:2000])
     return bool(found.failures or found.slow)
 
 

@@ -11,17 +11,27 @@ import random
 import pytest
 
 from qmisniff.field import Field, FieldSpec, Kind, Problem, Severity
-from tests.differential.mutations import mutate, outside, run
+from tests.differential.mutations import mutate, mutated, outside, run, very_long
 
 COUNT = 30_000
 SPEC = FieldSpec("x", "x", Kind.NONE)
 
 
 def test_damaged_messages() -> None:
-    found = run(COUNT, seed=20_260)
+    found = run(mutated(COUNT, seed=20_260))
     assert not found.failures, "\n".join([f"{len(found.failures)} failures", *found.failures[:10]])
     assert not found.slow, "\n".join(found.slow[:10])
+    assert found.messages == COUNT
     assert found.problems > COUNT / 2  # the damage is real
+
+
+def test_very_long_values() -> None:
+    found = run(very_long(step=13), limit_ns=50_000_000)  # a few times what it takes: nothing is quadratic
+    assert not found.failures, "\n".join(
+        [f"{len(found.failures)} failures", *(text[:500] for text in found.failures[:10])]
+    )
+    assert not found.slow, "\n".join(text[:500] for text in found.slow[:10])
+    assert found.messages > 300
 
 
 def test_the_same_seed_makes_the_same_damage() -> None:
