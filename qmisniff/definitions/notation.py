@@ -104,12 +104,14 @@ def quoted(text: str) -> str:
     """The text as a YAML scalar, in quotes where it could be read as anything else."""
     plain = text[:1].isalnum() or text[:1] in "-_("
     if plain and text[:2] != "- " and text == text.strip() and not set(text) & set("#:,[]{}\"'\\&*!|>%@`\n\t"):
-        return text
+        return text if text.isprintable() else _in_quotes(text)
     return _in_quotes(text)
 
 
 def _in_quotes(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """YAML's double quotes; control characters as escapes, a line break would become a blank."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in escaped) + '"'
 
 
 def _message(message: Message, names: Names) -> Iterator[str]:
