@@ -14,6 +14,7 @@ from qmisniff.tui.screens.help import HelpScreen
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
 from qmisniff.tui.session import Session
+from qmisniff.tui.terminal import when_gone
 
 
 class QmisniffApp(App[None], inherit_bindings=False):
@@ -37,8 +38,9 @@ class QmisniffApp(App[None], inherit_bindings=False):
         self._session.feed.start()
         # A closed terminal or a kill leaves in good order: the capture is taken out of the kernel, its file is kept.
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.exit)
+        when_gone(lambda: loop.call_soon_threadsafe(self.exit))
 
     def action_leave(self) -> None:
         """Leave, after asking what is to become of an unsaved capture."""

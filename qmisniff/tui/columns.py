@@ -60,7 +60,7 @@ COLUMNS = (
     Column("info", "Info", 0, 0, lambda packet: packet.summary.info),
 )
 
-INFO_LEAST = 26  # cells the last column wants before another column is shown
+INFO_LEAST = 22  # cells the last column wants before another column is shown
 
 
 def fit_columns(columns: Sequence[Column], width: int, rows: int) -> list[tuple[Column, int]]:

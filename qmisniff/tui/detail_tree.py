@@ -173,15 +173,20 @@ class DetailTree(LinePane):
         return path[::-1]
 
     def _find(self, path: list[str]) -> int:
-        """The line that shares most of a path from its beginning; the innermost layer's where nothing is shared."""
-        shared = 0
-        best = max((line for line, node in enumerate(self._lines) if node.parent < 0), default=0)
+        """The line that shares most of a path from its beginning; the message's where nothing is shared."""
+        shared, best = 0, self._message_line()
         for line, node in enumerate(self._lines):
             if node.depth == shared and shared < len(path) and _key(node.field) == path[shared]:
                 if shared and node.parent != best:
                     continue
                 shared, best = shared + 1, line
         return best
+
+    def _message_line(self) -> int:
+        """The line of the layer that all others are there for: of those that wrap none, the one with most bytes."""
+        layers = [(line, node.field) for line, node in enumerate(self._lines) if node.parent < 0]
+        inner = [(line, field) for line, field in layers if field.spec.name not in _WRAPPERS]
+        return max(inner or layers[-1:], key=lambda layer: layer[1].size, default=(0, None))[0]
 
     def _set_open(self, line: int, open_: bool) -> None:
         field = self._lines[line].field

@@ -11,7 +11,7 @@ import io
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -33,8 +33,21 @@ _WAIT_S = 0.1  # how long a read of a live source may sleep: also how long stopp
 class Input(Protocol):
     """Where frames come from."""
 
-    name: str
-    live: bool  # frames come as they happen
+    @property
+    def name(self) -> str:
+        """What it is called on the screen."""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come as they happen."""
+
+    @property
+    def started(self) -> bool:
+        """Whether frames can come yet."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What the user should know about what can be seen, a line each; complete once started."""
 
     @property
     def lost(self) -> int:
@@ -49,21 +62,33 @@ class Input(Protocol):
 
 
 class LiveInput:
-    """An open source; closed when its frames have ended."""
+    """A source, opened when its frames are first asked for and closed when they have ended.
+
+    Opening may take seconds: a kernel arms hundreds of probes.
+    """
 
     live = True
     damage = ""
 
     def __init__(self, source: Source, name: str) -> None:
         self.name = name
+        self.started = False
         self._source = source
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self._source.notes
 
     @property
     def lost(self) -> int:
         return self._source.statistics.lost
 
     def batches(self, stop: threading.Event) -> Iterator[list[Frame]]:
+        if stop.is_set():
+            return
         stopping = False
+        self._source.open()
+        self.started = True
         try:
             while (frames := self._source.read(_WAIT_S)) is not None:
                 yield frames
@@ -78,9 +103,11 @@ class FileInput:
     """A capture file that is all there. Raises CaptureFileError at once where it is none."""
 
     live = False
+    started = True
+    notes = ()
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
+        self.name = path.name
         try:
             self._stream = path.open("rb")
         except OSError as error:
@@ -115,6 +142,8 @@ class PipeInput:
     """A capture that is being written at the other end of a pipe; `descriptor` is read and then closed."""
 
     live = True
+    started = True
+    notes = ()
 
     def __init__(self, descriptor: int, name: str) -> None:
         self.name = name
@@ -174,6 +203,7 @@ class Progress(NamedTuple):
     lost: int = 0
     running: bool = True
     problem: str = ""  # one line: why it ended early, or what is wrong with what it read
+    started: bool = True  # whether frames can come yet
 
 
 class Feed:
@@ -199,6 +229,11 @@ class Feed:
         return self._input.name
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What the user should know about what can be seen."""
+        return self._input.notes
+
+    @property
     def damage(self) -> str:
         """Empty, or what is wrong with the file read."""
         return self._input.damage
@@ -210,7 +245,8 @@ class Feed:
         problems = [str(self.error) if self.error else "", self._input.damage]
         if self._recording is not None:
             problems.append(self._recording.problem)
-        return Progress(len(self._store), self._input.lost, running, "; ".join(filter(None, problems)))
+        problem = "; ".join(filter(None, problems))
+        return Progress(len(self._store), self._input.lost, running, problem, self._input.started)
 
     def start(self) -> None:
         """Begin."""
@@ -220,7 +256,7 @@ class Feed:
         """End and clean up after the source; what arrived stays. False when that takes over `timeout` seconds."""
         self._stop.set()
         if self._thread.ident is None:
-            self._run()  # never started: the source is still to be closed
+            self._run()  # never started: what was opened for it is still to be closed
         else:
             self._thread.join(timeout)
         return not self._running

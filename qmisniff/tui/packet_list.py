@@ -23,6 +23,8 @@ from qmisniff.tui.columns import COLUMNS, Column, Packet, fit_columns
 from qmisniff.tui.line_pane import LinePane
 from qmisniff.tui.row_rules import RowClass, look
 
+_GUTTER = 2  # cells in front of a row: its mark, and a space
+
 
 class PacketList(LinePane):
     """Rows of a store, one line each, under a line of column titles.
@@ -132,7 +134,7 @@ class PacketList(LinePane):
             return self.styled([(f" {self.empty_text}", self.rich_style)])
         style = self.get_component_rich_style("packet-list--head")
         titles = " ".join(_cell(column.title, width, column.right) for column, width in self._fitted)
-        return self.styled([(" " + titles, style)]).adjust_cell_length(
+        return self.styled([(" " * _GUTTER + titles, style)]).adjust_cell_length(
             max(self.virtual_size.width, self.size.width), style
         )
 
@@ -151,12 +153,17 @@ class PacketList(LinePane):
         text = " ".join(_cell(column.text(packet), width, column.right) for column, width in cells)
         # The last column is as long as its text: what does not fit is slid into view.
         end = plain(last.text(packet))
-        strip = self.styled([(f"{mark}{text}{' ' if text else ''}{end}", style)])
+        strip = self.styled([(f"{mark:<{_GUTTER}}{text}{' ' if text else ''}{end}", style)])
         return strip.adjust_cell_length(max(strip.cell_length, self.size.width, self.virtual_size.width), style)
 
     def _fit_columns(self) -> None:
-        self._fitted = fit_columns(self._columns, self.size.width - 1, len(self._store))
-        self.fit(self.virtual_size.width)
+        fitted = fit_columns(self._columns, self.size.width - _GUTTER, len(self._store))
+        if fitted == self._fitted:
+            self.fit(self.virtual_size.width)
+        else:
+            self._fitted = fitted
+            self.fit()
+            self.refresh()
 
     def on_resize(self, event: events.Resize) -> None:
         self._fit_columns()

@@ -35,6 +35,20 @@ class Arrangement(Enum):
     LEFT = (Axis.COLUMNS, Axis.ROWS)
 
 
+class Shares(NamedTuple):
+    """Of the first pane in the whole, and of the second in the rest; 0 to 1."""
+
+    outer: float
+    inner: float
+
+
+SHARES = {
+    Arrangement.STACKED: Shares(0.42, 0.58),
+    Arrangement.BESIDE: Shares(0.5, 0.5),
+    Arrangement.LEFT: Shares(0.5, 0.6),
+}
+
+
 class Regions(NamedTuple):
     """Where everything is."""
 
@@ -70,19 +84,16 @@ def split(
     )
 
 
-def arrange(arrangement: Arrangement, size: Size, outer: float, inner: float) -> Regions | None:
-    """Where everything is in a space of this size; None where three panes do not fit.
-
-    `outer` is the share of the first pane in the whole, `inner` that of the second in the rest.
-    """
+def arrange(arrangement: Arrangement, size: Size, shares: Shares) -> Regions | None:
+    """Where everything is in a space of this size; None where three panes do not fit."""
     outer_axis, inner_axis = arrangement.value
     least = {Axis.ROWS: LEAST_ROWS, Axis.COLUMNS: LEAST_COLUMNS}
     both = 2 * least[inner_axis] + 1
     least_rest = both if inner_axis is outer_axis else least[outer_axis]
-    whole = split(Region(0, 0, *size), outer_axis, outer, least[outer_axis], least_rest)
+    whole = split(Region(0, 0, *size), outer_axis, shares.outer, least[outer_axis], least_rest)
     if whole is None:
         return None
-    rest = split(whole[2], inner_axis, inner, least[inner_axis], least[inner_axis])
+    rest = split(whole[2], inner_axis, shares.inner, least[inner_axis], least[inner_axis])
     return Regions(whole[0], whole[1], *rest) if rest is not None else None
 
 
@@ -155,8 +166,6 @@ class Panes(Widget):
 
     arrangement: var[Arrangement] = var(Arrangement.STACKED)
     zoomed: var[bool] = var(False)
-    outer_share: var[float] = var(0.42)
-    inner_share: var[float] = var(0.58)
     focused: var[int] = var(0)
 
     def __init__(self, first: Widget, second: Widget, third: Widget, titles: tuple[str, str]) -> None:
@@ -164,6 +173,7 @@ class Panes(Widget):
         self._panes = (first, second, third)
         self._bars = (Bar(titles[0]), Bar(titles[1]))
         self._layout = _PanesLayout()
+        self._shares = dict(SHARES)
 
     def compose(self) -> ComposeResult:
         first, second, third = self._panes
@@ -176,7 +186,7 @@ class Panes(Widget):
 
     def regions(self, size: Size) -> list[tuple[Widget, Region]]:
         """What is visible in a space of this size, and where."""
-        found = None if self.zoomed else arrange(self.arrangement, size, self.outer_share, self.inner_share)
+        found = None if self.zoomed else arrange(self.arrangement, size, self.shares)
         if found is None:
             return [(self._panes[self.focused], Region(0, 0, *size))]
         first, second, third = self._panes
@@ -187,7 +197,17 @@ class Panes(Widget):
         if self.is_mounted:
             self._bars[0].refresh(layout=True)
 
-    watch_arrangement = watch_zoomed = watch_outer_share = watch_inner_share = watch_focused = _rearrange
+    watch_arrangement = watch_zoomed = watch_focused = _rearrange
+
+    @property
+    def shares(self) -> Shares:
+        """How the panes share the space in the present arrangement; each arrangement has its own."""
+        return self._shares[self.arrangement]
+
+    @shares.setter
+    def shares(self, shares: Shares) -> None:
+        self._shares[self.arrangement] = shares
+        self._rearrange()
 
     def cycle(self) -> None:
         """Take the next arrangement."""
@@ -197,7 +217,7 @@ class Panes(Widget):
     def grow(self, cells: int) -> None:
         """Make the focused pane larger by `cells` rows or columns, smaller where negative."""
         outer_axis, inner_axis = self.arrangement.value
-        found = arrange(self.arrangement, self.size, self.outer_share, self.inner_share)
+        found = arrange(self.arrangement, self.size, self.shares)
         if found is None or self.zoomed:
             return
         if self.focused == 0:
@@ -209,7 +229,7 @@ class Panes(Widget):
 
     def on_bar_dragged(self, event: Bar.Dragged) -> None:
         event.stop()
-        found = arrange(self.arrangement, self.size, self.outer_share, self.inner_share)
+        found = arrange(self.arrangement, self.size, self.shares)
         if found is None:
             return
         outer_axis, inner_axis = self.arrangement.value
@@ -221,13 +241,13 @@ class Panes(Widget):
 
     def _put_outer(self, at: int) -> None:
         extent = self.size.height if self.arrangement.value[0] is Axis.ROWS else self.size.width
-        self.outer_share = _share(at, extent)
+        self.shares = self.shares._replace(outer=_share(at, extent))
 
     def _put_inner(self, found: Regions, at: int) -> None:
         axis = self.arrangement.value[1]
         rest = found.second.union(found.third)
         start, extent = (rest.y, rest.height) if axis is Axis.ROWS else (rest.x, rest.width)
-        self.inner_share = _share(at - start, extent)
+        self.shares = self.shares._replace(inner=_share(at - start, extent))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         if event.widget in self._panes:

@@ -42,7 +42,7 @@ class Session:
 
     def close(self) -> Path | None:
         """Stop the feed; the temporary file goes too, unless it holds what was neither saved nor given up: its path."""
-        ended = self.feed.stop()
+        ended = self.feed.stop(60)
         if self.recording is None:
             return None
         if ended and not self.unsaved:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -17,7 +18,7 @@ from qmisniff.tui.feed import Progress
 
 
 class StatusLine(Widget):
-    """One line of parts, the important ones first: what does not fit is cut at the end."""
+    """One line of parts. Where they do not fit the longest are cut, so that a long name hides no number."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"status--plain", "status--strong", "status--problem"}
@@ -34,20 +35,39 @@ class StatusLine(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Textual's call for one line."""
-        left = self.size.width
-        segments = []
-        for kind, text in self.parts:
-            text = f" {plain(text)} "
-            if cell_len(text) > left:
-                text = set_cell_size(text, max(0, left - 1)) + "…" if left else ""
-            left -= cell_len(text)
-            segments.append(Segment(text, self.get_component_rich_style(f"status--{kind}")))
+        texts = [f" {plain(text)} " for _, text in self.parts]
+        most = longest([cell_len(text) for text in texts], self.size.width)
+        segments = [
+            Segment(cut(text, most), self.get_component_rich_style(f"status--{kind}"))
+            for text, (kind, _) in zip(texts, self.parts, strict=True)
+        ]
         return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
+
+
+def longest(lengths: Sequence[int], width: int) -> int:
+    """The length to which the longest must be cut so that all of them fit into `width`; 0 where nothing helps."""
+    left, count = width, len(lengths)
+    for length in sorted(lengths):
+        if length * count > left:
+            return max(0, left // count)
+        left -= length
+        count -= 1
+    return max(lengths, default=0)
+
+
+def cut(text: str, most: int) -> str:
+    """`text` in at most `most` cells; a cut is shown by an ellipsis."""
+    if cell_len(text) <= most:
+        return text
+    return set_cell_size(text, most - 1) + "…" if most else ""
 
 
 def capture_parts(name: str, live: bool, follow: bool, shown: int, progress: Progress) -> tuple[tuple[str, str], ...]:
     """What the line above the panes says: problems and losses before what is merely good to know."""
-    state = ("live" if live else "loading") if progress.running else "stopped" if live else ""
+    if progress.running:
+        state = "starting" if not progress.started else "live" if live else "loading"
+    else:
+        state = "stopped" if live else ""
     parts = [("strong", f"{name}{f' ({state})' if state else ''}")]
     if progress.problem:
         parts.append(("problem", progress.problem))

@@ -35,6 +35,8 @@ class Loaded:
 
     name = "loaded"
     live = False
+    notes = ()
+    started = True
     lost = 0
     damage = ""
 
@@ -55,6 +57,8 @@ class Live:
 
     name = "live"
     live = True
+    notes = ()
+    started = True
     lost = 0
     damage = ""
 

@@ -33,7 +33,9 @@ class Script:
 
     name = "script"
 
-    def __init__(self, frames: list[Frame] | None = None, live: bool = True) -> None:
+    def __init__(self, frames: list[Frame] | None = None, live: bool = True, notes: tuple[str, ...] = ()) -> None:
+        self.notes = notes
+        self.started = True
         self.live = live
         self.lost = 0
         self.damage = ""
@@ -132,14 +134,15 @@ async def seated(
     live: bool = False,
     size: tuple[int, int] = (120, 40),
     folder: Path | None = None,
+    notes: tuple[str, ...] = (),
 ) -> AsyncIterator[Seat]:
     """The screen with these frames on it (by default the conversation), live or as a file; in `folder` a recording."""
     frames = conversation() if frames is None else frames
-    script = Script(frames, live)
+    script = Script(frames, live, notes)
     session = Session(script, dissector(), Recording(folder) if folder is not None else None)
     app = QmisniffApp(session)
     try:
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=bool(notes)) as pilot:
             await pilot.pause()
             seat = Seat(pilot, session, script)
             await seat.until(lambda: len(seat.packets.rows) == len(frames), "all packets are listed")

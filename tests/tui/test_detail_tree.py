@@ -41,6 +41,20 @@ async def test_the_cursor_stays_on_the_field_of_the_same_name() -> None:
         assert seat.bytes.highlighted == range(32, len(seat.bytes.data))
 
 
+async def test_at_first_the_cursor_is_on_the_message_not_on_what_is_around_it() -> None:
+    layers = [heading(name, size=size) for name, size in
+              (("frame", 70), ("tap", 0), ("qrtr", 32), ("qmi", 35), ("qrtr.padding", 3))]  # fmt: skip
+    async with seated() as seat:
+        await seat.until(lambda: seat.details.names)
+        assert seat.details.names[seat.details.cursor_line] == "qrtr.ctrl"
+        seat.details.show(None)
+        seat.details.show(heading("frame", *layers))
+        assert seat.details.names[seat.details.cursor_line] == "qmi"
+        seat.details.show(None)
+        seat.details.show(heading("frame", *layers[:3]))
+        assert seat.details.names[seat.details.cursor_line] == "qrtr"
+
+
 async def test_elements_of_one_name_are_opened_one_by_one() -> None:
     elements = [heading("qmi.x.list", number("qmi.x.list.a", at)) for at in range(3)]
     async with seated() as seat:

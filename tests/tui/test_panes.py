@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.geometry import Region, Size
 
-from qmisniff.tui.panes import LEAST_COLUMNS, LEAST_ROWS, Arrangement, Axis, Bar, Panes, arrange, split
+from qmisniff.tui.panes import LEAST_COLUMNS, LEAST_ROWS, Arrangement, Axis, Bar, Panes, Shares, arrange, split
 from tests.tui.scripted import seated
 
-SHARES = st.floats(0, 1)
+SHARE = st.floats(0, 1)
 
 
-@given(st.sampled_from(Arrangement), st.integers(0, 300), st.integers(0, 100), SHARES, SHARES)
+@given(st.sampled_from(Arrangement), st.integers(0, 300), st.integers(0, 100), SHARE, SHARE)
 def test_every_cell_belongs_to_one_region(
     arrangement: Arrangement, width: int, height: int, outer: float, inner: float
 ) -> None:
-    regions = arrange(arrangement, Size(width, height), outer, inner)
+    regions = arrange(arrangement, Size(width, height), Shares(outer, inner))
     if regions is None:
         return
     assert sum(region.area for region in regions) == width * height
@@ -33,8 +33,8 @@ def test_every_cell_belongs_to_one_region(
     (Arrangement.STACKED, Size(10, 11)), (Arrangement.BESIDE, Size(25, 7)), (Arrangement.LEFT, Size(25, 7)),
 ])  # fmt: skip
 def test_the_smallest_space_that_will_do(arrangement: Arrangement, size: Size) -> None:
-    assert arrange(arrangement, size, 0.5, 0.5) is not None
-    assert arrange(arrangement, Size(size.width, size.height - 1), 0.5, 0.5) is None
+    assert arrange(arrangement, size, Shares(0.5, 0.5)) is not None
+    assert arrange(arrangement, Size(size.width, size.height - 1), Shares(0.5, 0.5)) is None
 
 
 def test_a_share_is_of_what_the_bar_leaves() -> None:

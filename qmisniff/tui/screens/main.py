@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from qmisniff.dissect.text import plain
 from qmisniff.protocol.context import Context
 from qmisniff.tui.bytes_pane import BytesPane
 from qmisniff.tui.detail_tree import DetailTree
@@ -72,6 +73,12 @@ class MainScreen(Screen[None], inherit_bindings=False):
         progress = self._session.feed.progress
         if progress == self._progress:
             return
+        before = self._progress
+        if progress.started and (before is None or not before.started):
+            for note in self._session.feed.notes:
+                self.notify(plain(note), markup=False, timeout=10)
+        if progress.problem and (before is None or progress.problem != before.problem):
+            self.notify(plain(progress.problem), severity="error", markup=False, timeout=15)
         self._progress = progress
         self._packets.empty_text = _empty_text(self._session.feed.name, progress)
         self._packets.show_rows(range(progress.received))
@@ -137,6 +144,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
 
 def _empty_text(name: str, progress: Progress) -> str:
+    if not progress.started:
+        return f"Starting {name} ..."
     if progress.running:
         return f"No packets yet from {name}"
     return f"No packets came from {name}"

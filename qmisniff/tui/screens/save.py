@@ -38,11 +38,10 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
             width: 72; max-width: 100%; height: auto; max-height: 100%; overflow-y: auto;
             border: round $primary; padding: 0 1;
         }
-        Input { border: none; height: 1; padding: 0; background: $boost; }
         #said { color: $text-error; height: auto; width: 1fr; }
         #said:empty { display: none; }
         Horizontal { height: auto; margin-top: 1; }
-        Button { margin-right: 2; height: 1; border: none; min-width: 8; }
+        Button { margin-right: 2; }
     }
     """
 
@@ -57,13 +56,13 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
             question.border_title = "Save the capture"
             if self._leaving:
                 yield Label(f"{self._session.unsaved:,} packets are not saved.", markup=False)
-            yield Input(_suggestion(self._session), select_on_focus=False)
+            yield Input(_suggestion(self._session), select_on_focus=False, compact=True)
             yield Label("", id="said", markup=False)
             with Horizontal():
-                yield Button("Save", id="save", variant="primary")
+                yield Button("Save", id="save", variant="primary", compact=True)
                 if self._leaving:
-                    yield Button("Leave without saving (^n)", id="give-up", variant="warning")
-                yield Button("Cancel (Esc)", id="cancel")
+                    yield Button("Leave without saving (^n)", id="give-up", variant="warning", compact=True)
+                yield Button("Cancel (Esc)", id="cancel", compact=True)
 
     def on_input_submitted(self) -> None:
         self._try()

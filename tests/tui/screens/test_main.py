@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 from textual.widgets import Footer
+from textual.widgets._toast import Toast
 
 from qmisniff.errors import SourceFailed
 from tests.factories import MODEM, NEW_SERVER, frame, qmi, qrtr, server, tlv
@@ -177,3 +178,11 @@ async def test_the_rate_of_painting_does_not_depend_on_the_traffic(monkeypatch: 
         await seat.until(lambda: len(seat.packets.rows) == 5000 + len(conversation()))
         assert len(shows) < 50
         assert seat.packets.selected == 5000 + SIGNAL
+
+
+async def test_what_a_source_has_to_say_is_shown_when_it_has_started() -> None:
+    async with seated(live=True, notes=("not seen: [bold]\x1b[2J",)) as seat:
+        assert "live" in shown(seat.capture_line)[0]
+        toasts = seat.app.screen.query(Toast)
+        await seat.until(lambda: len(toasts) == 1)
+        assert str(toasts.first().render()) == r"not seen: [bold]\x1b[2J"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from qmisniff.capture_file import Reader
+from qmisniff.tui.recording import Recording
+from qmisniff.tui.session import Session
+from tests.tui.conversation import conversation
+from tests.tui.scripted import Script, dissector
+
+
+def session(folder: Path | None) -> tuple[Session, Script]:
+    script = Script(conversation())
+    made = Session(script, dissector(), Recording(folder) if folder is not None else None)
+    made.feed.start()
+    for _ in range(500):
+        if len(made.store) == 7:
+            break
+        time.sleep(0.01)
+    return made, script
+
+
+def test_what_is_neither_saved_nor_given_up_is_kept(tmp_path: Path) -> None:
+    live, script = session(tmp_path)
+    assert live.unsaved == 7
+    kept = live.close()
+    assert kept is not None
+    assert script.closed
+    with kept.open("rb") as stream:
+        reader = Reader(stream)
+        assert list(reader) == conversation()
+        assert not reader.damage
+
+
+def test_what_is_saved_needs_no_recording_any_more(tmp_path: Path) -> None:
+    live, _ = session(tmp_path)
+    assert live.save(tmp_path / "mine") == 7
+    assert live.unsaved == 0
+    assert live.close() is None
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_what_is_given_up_is_deleted(tmp_path: Path) -> None:
+    live, _ = session(tmp_path)
+    live.give_up()
+    assert live.close() is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_packets_after_the_save_are_unsaved(tmp_path: Path) -> None:
+    live, script = session(tmp_path)
+    live.save(tmp_path / "mine")
+    script.give(conversation())
+    while len(live.store) < 14:
+        time.sleep(0.01)
+    assert live.unsaved == 7
+    assert live.close() is not None
+
+
+def test_a_file_is_never_unsaved() -> None:
+    looked_at, _ = session(None)
+    assert looked_at.unsaved == 0
+    assert looked_at.close() is None

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The installed program in a real terminal: tmux is the terminal, and says what is on it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.ansi import AnsiDecoder
+from rich.style import Style
+
+from qmisniff.capture_file import Reader, Writer
+from qmisniff.frame import Frame
+from qmisniff.paths import data_dir
+from qmisniff.tui.terminal import lasting_output
+from tests.tui.conversation import conversation
+
+SAMPLE = data_dir("captures") / "first-contact.pcapng"
+PROGRAM = Path(sys.executable).with_name("qmisniff")
+PATIENCE_S = 20
+
+
+class Terminal:
+    """A tmux server of its own with one window."""
+
+    def __init__(self, folder: Path) -> None:
+        self._name = f"qmisniff-{uuid.uuid4().hex[:8]}"
+        self._folder = folder
+
+    def tmux(self, *words: str) -> str:
+        """Run one tmux command and return what it prints."""
+        done = subprocess.run(["tmux", "-L", self._name, "-f", "/dev/null", *words], capture_output=True, text=True)
+        return done.stdout
+
+    def run(self, command: str, size: tuple[int, int] = (110, 40)) -> None:
+        """Run a shell command; its exit code ends up on the screen."""
+        environment = {
+            "TMPDIR": str(self._folder),
+            "XDG_CACHE_HOME": str(self._folder / "cache"),
+            "LANG": "C.UTF-8",
+            "COLUMNS": "60",  # a lie: the terminal's own size counts
+        }
+        words = [part for name, value in environment.items() for part in ("-e", f"{name}={value}")]
+        script = f"cd {shlex.quote(str(self._folder))}; {command}; echo exit code $?; exec sleep 1000"
+        self.tmux("new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), *words, "sh", "-c", script)
+
+    def press(self, *keys: str) -> None:
+        """Send keys, by tmux's names."""
+        self.tmux("send-keys", *keys)
+
+    def text(self) -> str:
+        """What is on the screen."""
+        return self.tmux("capture-pane", "-p")
+
+    def cells(self) -> list[list[tuple[str, Style]]]:
+        """What is on the screen, character by character, with its style."""
+        lines = AnsiDecoder().decode(self.tmux("capture-pane", "-p", "-e"))
+        found = []
+        for line in lines:
+            styles = [Style() for _ in line.plain]
+            for span in line.spans:
+                for at in range(span.start, span.end):
+                    styles[at] += span.style if isinstance(span.style, Style) else Style.parse(span.style)
+            found.append(list(zip(line.plain, styles, strict=True)))
+        return found
+
+    def until(self, condition: Callable[[str], object]) -> str:
+        """Wait until the screen's text is as it should be; fails with the screen when it never is."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            text = self.text()
+            if condition(text):
+                return text
+            assert time.monotonic() < deadline, f"never came; the screen is\n{text}"
+            time.sleep(0.05)
+
+    def pids(self) -> list[int]:
+        """The processes of the program running in the window."""
+        shell = self.tmux("display-message", "-p", "#{pane_pid}").strip()
+        children = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+        program = bytes(PROGRAM)
+        return [int(pid) for pid in children if program in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+
+    def close(self) -> None:
+        """End the server and whatever runs in it."""
+        self.tmux("kill-server")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    made = Terminal(tmp_path)
+    yield made
+    made.close()
+
+
+def capture(frames: list[Frame]) -> bytes:
+    """A capture of these frames that has not ended."""
+    stream = io.BytesIO()
+    Writer(stream).write(frames)
+    return stream.getvalue()
+
+
+def conversation_file(folder: Path) -> Path:
+    path = folder / "conversation.pcapng"
+    path.write_bytes(capture(conversation()))
+    return path
+
+
+def test_the_sample_shows_the_imei_and_its_bytes(terminal: Terminal) -> None:
+    with SAMPLE.open("rb") as stream:
+        frames = list(Reader(stream))
+    row, frame = next((row, frame) for row, frame in enumerate(frames) if b"\x11\x0f\x00001" in frame.data)
+    start = frame.data.index(b"\x11\x0f\x00001") + 3
+    imei = frame.data[start : start + 15].decode()
+
+    terminal.run(f"{PROGRAM} {SAMPLE}")
+    terminal.until(lambda text: f"{len(frames)} received" in text)
+    for _ in range(row):
+        terminal.press("j")
+    terminal.until(lambda text: "Get IDs" in text.split("─ Details")[1])
+    terminal.press("Tab")
+    for _ in range(60):
+        if f"imei  15 bytes at {start}" in terminal.text():
+            break
+        terminal.press("Down")
+        time.sleep(0.1)
+    text = terminal.until(lambda text: f"qmi.dms.get_ids.imei  15 bytes at {start}" in text)
+    assert f"imei: {imei}" in text.split("─ Details")[1].split("─ Bytes")[0]
+
+    cells = terminal.cells()
+    first = next(at for at, line in enumerate(cells) if "".join(char for char, _ in line).startswith("0000  "))
+    styles: dict[int, Style] = {}
+    for offset in range(len(frame.data)):
+        line = cells[first + offset // 16]
+        column = 6 + 3 * (offset % 16) + (offset % 16 >= 8)
+        assert "".join(char for char, _ in line[column : column + 2]) == f"{frame.data[offset]:02x}"
+        styles[offset] = line[column][1]
+    plain = styles[0]
+    assert [offset for offset, style in styles.items() if style != plain] == list(range(start, start + 15))
+
+    terminal.press("q")
+    terminal.until(lambda text: "exit code 0" in text)
+
+
+def test_a_capture_through_a_pipe_is_followed_and_can_be_left(terminal: Terminal, tmp_path: Path) -> None:
+    path = conversation_file(tmp_path)
+    size = path.stat().st_size
+    terminal.run(f"(head -c {size - 400} {path}; sleep 2; tail -c 400 {path}; sleep 8) | {PROGRAM} tui -")
+    terminal.until(lambda text: "standard input (live)" in text and "Get IDs" in text)
+    terminal.until(lambda text: "Signal Info" in text and "following" in text)  # it came later, and is selected
+    terminal.press("k")
+    terminal.until(lambda text: "not following" in text)
+    terminal.press("q")
+    terminal.until(lambda text: "7 packets are not saved" in text)
+    terminal.press("C-n")
+    terminal.until(lambda text: "exit code 0" in text)
+    assert not list(tmp_path.glob("qmisniff-*.pcapng"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_kill_leaves_the_terminal_usable_and_the_capture_on_disk(
+    terminal: Terminal, tmp_path: Path, number: signal.Signals
+) -> None:
+    path = conversation_file(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    terminal.run(f"(cat {path}; sleep 1000) > pipe & {PROGRAM} tui - < pipe")
+    terminal.until(lambda text: "7 received" in text)
+    (pid,) = terminal.pids()
+    os.kill(pid, number)
+    terminal.until(lambda text: "the unsaved capture is in" in text and "exit code" in text)
+    (kept,) = tmp_path.glob("qmisniff-*.pcapng")
+    with kept.open("rb") as stream:
+        assert list(Reader(stream)) == conversation()
+    # No mouse reports, no alternate screen: the terminal is as it was.
+    assert terminal.tmux("display-message", "-p", "#{mouse_any_flag}#{alternate_on}").strip() == "00"
+
+
+def test_a_terminal_that_goes_away_takes_nothing_with_it(terminal: Terminal, tmp_path: Path) -> None:
+    whole, one = (capture(conversation() + conversation()[:count]) for count in (0, 1))
+    (tmp_path / "whole").write_bytes(whole)
+    (tmp_path / "one").write_bytes(one[len(whole) :])
+    os.mkfifo(tmp_path / "pipe")
+    # The screen is being painted when the terminal goes.
+    traffic = "cat whole; for i in $(seq 2000); do cat one; sleep 0.01; done"
+    terminal.run(f"({traffic}) > pipe & {PROGRAM} tui - < pipe")
+    terminal.until(lambda text: "NEW_SERVER" in text.split("Get Serving")[-1])
+    (pid,) = terminal.pids()
+    terminal.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+    (kept,) = tmp_path.glob("qmisniff-*.pcapng")
+    with kept.open("rb") as stream:
+        reader = Reader(stream)
+        assert list(reader)[:7] == conversation()
+        assert not reader.damage
+
+
+def test_output_to_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.openpty()
+    with open(theirs, "w", buffering=1) as stderr:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with lasting_output():
+            assert sys.stderr is not stderr and sys.stderr is sys.__stderr__
+            print("there", file=sys.stderr)
+            assert os.read(ours, 100) == b"there\r\n"
+            os.close(ours)
+            print("gone", file=sys.stderr, flush=True)
+        assert sys.stderr is stderr
+        with pytest.raises(OSError):
+            stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), theirs)
+
+
+@pytest.mark.parametrize(("command", "code", "words"), [
+    ("tui nowhere.pcapng", 2, "nowhere.pcapng: No such file or directory"),
+    ("tui /bin/sh", 2, "not a capture file"),
+    ("tui -", 2, "standard input is the terminal"),
+    ("tui x.pcapng -i kernel", 2, "a file and a source at once"),
+    ("tui -i nothing", 2, "there is no source 'nothing'"),
+])  # fmt: skip
+def test_what_cannot_be_opened_is_one_line(terminal: Terminal, command: str, code: int, words: str) -> None:
+    terminal.run(f"{PROGRAM} {command}")
+    text = terminal.until(lambda text: "exit code" in text)
+    message, last = text.split("\n")[:2]
+    assert message.startswith("qmisniff: ") and words in message
+    assert last == f"exit code {code}"
+
+
+def test_without_a_terminal_it_says_so(tmp_path: Path) -> None:
+    done = subprocess.run([PROGRAM, "tui", str(SAMPLE)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2
+    assert done.stderr == "qmisniff: the screen needs a terminal (use `qmisniff read` to print a capture)\n"
+
+
+def test_a_damaged_file_is_shown_and_the_exit_code_says_so(terminal: Terminal, tmp_path: Path) -> None:
+    path = conversation_file(tmp_path)
+    path.write_bytes(path.read_bytes()[:-200])
+    terminal.run(f"{PROGRAM} {path}", size=(80, 24))
+    terminal.until(lambda text: "conversation.pcapng: cut sh" in text and "Get IDs" in text)
+    terminal.press("q")
+    terminal.until(lambda text: "exit code 1" in text and "cut short at offset" in text)
