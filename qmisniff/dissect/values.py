@@ -18,6 +18,7 @@ _GSM7_EXTENSION = {10: "\f", 20: "^", 40: "{", 41: "}", 47: "\\", 60: "[", 61: "
 _ESCAPES = {f"\x1b{letter}": _GSM7_EXTENSION.get(code, letter) for code, letter in enumerate(_GSM7)} | {"\x1b": ""}
 _ESCAPED = re.compile("\x1b.?", re.DOTALL)
 Labels = Mapping[int, str]
+_BYTE_ESCAPES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
 _SEVEN_BITS = bytes(code & 0x7F for code in range(256))
 _HALVES_SWAPPED = bytes(byte >> 4 | byte << 4 & 0xF0 for byte in range(256))
 _DIGITS = bytes.maketrans(b"abcde", b"*#abc")
@@ -25,7 +26,11 @@ _DIGITS = bytes.maketrans(b"abcde", b"*#abc")
 
 def text(raw: bytes) -> str:
     """UTF-8 up to the first NUL, without the 0xff that fills up numbers; bytes that are not UTF-8 become \\xNN."""
-    return raw.partition(b"\0")[0].rstrip(b"\xff").decode("utf-8", "backslashreplace")
+    raw = raw.partition(b"\0")[0].rstrip(b"\xff")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:  # "backslashreplace" gives the same and takes three times as long
+        return raw.decode("utf-8", "surrogateescape").translate(_BYTE_ESCAPES)
 
 
 def utf16(raw: bytes) -> str:

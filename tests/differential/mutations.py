@@ -30,7 +30,7 @@ _BASES = 40  # mutations of one message before the next one is taken
 
 
 class Figures(NamedTuple):
-    """What a run found. Times are nanoseconds of processor time for tree and values of one message together."""
+    """What a run found. Times are nanoseconds of processor time for tree or values of one message."""
 
     messages: int
     failures: list[str]  # exceptions, fields outside their message, JSON text that is not the values
@@ -151,10 +151,12 @@ def run(frames: Iterable[tuple[Case, Frame]], limit_ns: int = SLOW_NS) -> Figure
 
 
 def _timed(dissector: Dissector, given: Frame, context: Context) -> tuple[int, Field]:
+    """Nanoseconds of the slower of tree and values; the tree."""
     began = time.process_time_ns()
     tree = dissector.tree(given, context)
+    between = time.process_time_ns()
     dissector.values(given, context)
-    return time.process_time_ns() - began, tree
+    return max(between - began, time.process_time_ns() - between), tree
 
 
 def main(arguments: list[str]) -> int:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qmisniff.dissect import values
 
@@ -37,6 +39,25 @@ def test_gsm8() -> None:
 )
 def test_bcd(raw: str, text: str) -> None:
     assert values.bcd(bytes.fromhex(raw)) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"", ""),
+        (b"abc\0def", "abc"),
+        ("é€".encode(), "é€"),
+        (b"12\xff\xff", "12"),
+        (b"\xffa\xc3\xd8b", r"\xffa\xc3\xd8b"),
+    ],
+)
+def test_text(raw: bytes, text: str) -> None:
+    assert values.text(raw) == text
+
+
+@given(st.binary(max_size=40))
+def test_bytes_that_are_no_text_become_escapes(raw: bytes) -> None:
+    assert values.text(raw) == raw.partition(b"\0")[0].rstrip(b"\xff").decode("utf-8", "backslashreplace")
 
 
 @pytest.mark.parametrize("decode", [values.gsm7, values.gsm8, values.bcd, values.utf16, values.utf16_be, values.text])
