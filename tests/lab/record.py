@@ -13,14 +13,15 @@ import tempfile
 from pathlib import Path
 
 from tests.lab.guest import run_in_guest
-from tests.lab.scenario import PROGRAMS, clients
+from tests.lab.modem_client import ERRANDS
+from tests.lab.scenario import DAEMONS, PROGRAMS, clients
 
 SCENARIO = Path(__file__).with_name("scenario.py")
 
 
 def main() -> int:
-    """Exit code 0 once the sample is in its place; the clients are run in the order of the scenario."""
-    names = [*PROGRAMS, "tqftpserv", *(client.name for client in clients(Path()))]
+    """Exit code 0 once the sample is in its place; clients and errands are run in the order of the scenario."""
+    names = [*PROGRAMS, *DAEMONS, *(client.name for client in clients(Path())), *ERRANDS]
     parser = argparse.ArgumentParser(description="record a sample capture in the lab")
     parser.add_argument("sample", type=Path)
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))

@@ -34,6 +34,7 @@ from tests.lab.modem_client import ERRANDS
 LAB = Path(__file__).resolve().parent
 SAMPLE = "/sys/kernel/debug/qmi_sample"
 PROGRAMS = ("modem", "sample_server", "watch_client")  # in the order they start
+DAEMONS = {"tqftpserv": ["tqftpserv"], **{name: phone.daemon(name) for name in ("pd-mapper", "rmtfs")}}
 START_TIMEOUT = 60.0
 CLIENT_TIMEOUT = 60.0
 ODDITIES = (
@@ -216,15 +217,14 @@ def main() -> int:
         if arguments.capture:
             stack.enter_context(capture(arguments.capture, arguments.ready, out, servers))
         programs = {name: [python, str(LAB / f"{name}.py"), str(out / f"{name}.jsonl")] for name in PROGRAMS}
-        daemons = {"tqftpserv": ["tqftpserv"], **{name: phone.daemon(name) for name in ("pd-mapper", "rmtfs")}}
-        chosen = {*programs, *daemons, *ERRANDS, *(client.name for client in clients(out))}
+        chosen = {*programs, *DAEMONS, *ERRANDS, *(client.name for client in clients(out))}
         if arguments.only is not None:
             chosen &= {"modem", *arguments.only}
         modem, *_ = [
             stack.enter_context(server(name, argv, out, servers)) for name, argv in programs.items() if name in chosen
         ]
         phone.build()
-        for name, argv in daemons.items():
+        for name, argv in DAEMONS.items():
             if name in chosen:
                 stack.enter_context(daemon(name, argv, out, servers))
         wanted = [client for client in clients(out) if client.name in chosen]
