@@ -9,13 +9,13 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-_GSM7 = (
+GSM7 = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-_GSM7_EXTENSION = {10: "\f", 20: "^", 40: "{", 41: "}", 47: "\\", 60: "[", 61: "~", 62: "]", 64: "|", 101: "€"}
+GSM7_EXTENSION = {10: "\f", 20: "^", 40: "{", 41: "}", 47: "\\", 60: "[", 61: "~", 62: "]", 64: "|", 101: "€"}
 # An escape and the character behind it -> what both stand for; an escape at the end stands for nothing.
-_ESCAPES = {f"\x1b{letter}": _GSM7_EXTENSION.get(code, letter) for code, letter in enumerate(_GSM7)} | {"\x1b": ""}
+_ESCAPES = {f"\x1b{letter}": GSM7_EXTENSION.get(code, letter) for code, letter in enumerate(GSM7)} | {"\x1b": ""}
 _ESCAPED = re.compile("\x1b.?", re.DOTALL)
 Labels = Mapping[int, str]
 _BYTE_ESCAPES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
@@ -55,7 +55,7 @@ def gsm7(raw: bytes) -> str:
 
 
 def _gsm(codes: bytes) -> str:
-    letters = codecs.charmap_decode(codes, "strict", _GSM7)[0]
+    letters = codecs.charmap_decode(codes, "strict", GSM7)[0]
     return _ESCAPED.sub(lambda match: _ESCAPES[match[0]], letters)
 
 

@@ -13,7 +13,7 @@ from qmisniff.field import FieldSpec, Kind
 from qmisniff.protocol.layout import Row
 
 _IPA, _SSCTL, _SERVREG_NOTIF, _WLFW, _DIAG = 49, 43, 66, 69, 4097
-_LABELS: Mapping[int, Mapping[int, str]] = {
+LABELS: Mapping[int, Mapping[int, str]] = {
     _SSCTL: {
         0x12: "modem", 0x14: "adsp", 0x16: "slpi", 0x17: "cdsp", 0x19: "wpss", 0x20: "cdsp1", 0x21: "gpdsp0",
         0x22: "gpdsp1",
@@ -22,17 +22,17 @@ _LABELS: Mapping[int, Mapping[int, str]] = {
     _SERVREG_NOTIF: {4: "adsp", 74: "adsp", 76: "cdsp", 90: "slpi", 100: "modem", 180: "modem"},
     _WLFW: {0: "integrated", 1: "QCA6390, WCN7850", 2: "IPQ8074, IPQ5332", 3: "WCN6750", 7: "QCN9074, QCN9274"},
 }  # fmt: skip
-_PROCESSORS = {0: "modem", 1: "lpass", 2: "wcnss", 3: "sensors", 4: "cdsp", 5: "wdsp"}
-_CHANNELS = {0: "cntl", 1: "cmd", 2: "data", 3: "dci_cmd", 4: "dci"}
+PROCESSORS = {0: "modem", 1: "lpass", 2: "wcnss", 3: "sensors", 4: "cdsp", 5: "wdsp"}
+CHANNELS = {0: "cntl", 1: "cmd", 2: "data", 3: "dci_cmd", 4: "dci"}
 
 VERSION = FieldSpec("qrtr.ctrl.version", "Version", Kind.UINT, 1)
 INSTANCE = FieldSpec("qrtr.ctrl.instance", "Instance", Kind.UINT, 3)
 _NAMED = {
     service: FieldSpec(INSTANCE.name, INSTANCE.label, Kind.UINT, 3, labels=labels)
-    for service, labels in _LABELS.items()
+    for service, labels in LABELS.items()
 }
-_PROCESSOR = FieldSpec("qrtr.ctrl.diag.processor", "DIAG processor", Kind.UINT, 4, labels=_PROCESSORS)
-_CHANNEL = FieldSpec("qrtr.ctrl.diag.channel", "DIAG channel", Kind.UINT, 4, labels=_CHANNELS)
+_PROCESSOR = FieldSpec("qrtr.ctrl.diag.processor", "DIAG processor", Kind.UINT, 4, labels=PROCESSORS)
+_CHANNEL = FieldSpec("qrtr.ctrl.diag.channel", "DIAG channel", Kind.UINT, 4, labels=CHANNELS)
 SPECS = (VERSION, INSTANCE, _PROCESSOR, _CHANNEL)
 
 

@@ -142,7 +142,8 @@ _SERVER_FORM = (
     (_PORT, 16, 4),
 )  # fmt: skip
 _CLIENT_FORM = ((_COMMAND, 0, 4), (_NODE, 4, 4), (_PORT, 8, 4))
-_FORMS = {
+UNKNOWN_FORM = ((_COMMAND, 0, 4),)
+FORMS = {
     HELLO: ((_COMMAND, 0, 4), (_MAGIC, 4, 4), (_CAPABILITY, 8, 4)),
     BYE: _CLIENT_FORM,
     NEW_SERVER: _SERVER_FORM,
@@ -174,7 +175,7 @@ def control_rows(data: bytes, offset: int, end: int) -> list[Row]:
     """The fields of the control packet in `data[offset:end]`, as many as fit; the form follows its command."""
     command = int.from_bytes(data[offset : min(offset + 4, end)], "little")
     rows: list[Row] = []
-    for spec, at, size in _FORMS.get(command, ((_COMMAND, 0, 4),)):
+    for spec, at, size in FORMS.get(command, UNKNOWN_FORM):
         if offset + at + size > end:
             break
         if spec is instances.INSTANCE:

@@ -1,0 +1,107 @@
+---------------------------------------------------------------- registration
+
+for _, item in ipairs(definitions.fields) do
+    collect(item[1], item[2], item[3], item[4], { hex = item.hex, labels = item.labels, unit = item.unit })
+end
+for _, service in pairs(services) do
+    for _, each in pairs(service.messages) do
+        for kind = 1, 3 do
+            for _, tlv in ipairs(each.tlvs[kind] or {}) do
+                collect_type(tlv[3], format("qmi.%s.%s.%s", service.name, each[1], tlv[2]))
+            end
+        end
+    end
+end
+register({ tap = tap, qrtr = qrtr, qmux = qmux }, qmi)
+RESULT = tlv_decoder({ RESULT_TLV, "result", RESULT_TYPE, mandatory = true }, "qmi")
+RESULT.heading = nil -- it would be the whole protocol's name
+
+forget()
+function qmi.init() forget() end
+
+-- How each link type of the tap header is taken apart.
+local links = {
+    [0] = function(pinfo, tree) show_packet(pinfo, tree) end,
+    [1] = function(pinfo, tree)
+        local last, protocol, info, from_modem = show_frame(0, #bytes, pinfo, tree)
+        show_rest(last, #bytes, pinfo, tree)
+        qmux_columns(pinfo, protocol, info, from_modem)
+    end,
+    [2] = function(pinfo, tree)
+        local protocol, info = message(0, #bytes, nil, {}, pinfo, tree)
+        set_columns(pinfo, "", "", protocol, info)
+    end,
+    [3] = function(pinfo, tree)
+        local start, last = qmux_in_mbim(#bytes)
+        if start then return show_frames(start, last, pinfo, tree) end
+        show_data(0, #bytes, pinfo, tree)
+        set_columns(pinfo, "", "", "MBIM", format("%d bytes", #bytes))
+    end,
+}
+
+local function link_dissector(link)
+    return function(buffer, pinfo, tree)
+        start_packet(buffer, tree, qmi_dissector)
+        links[link](pinfo, tree)
+        return #bytes
+    end
+end
+
+-- ---- the tap header, version 1 (see the documentation of qmisniff's capture files)
+
+local TAP_SIZE = 32
+local FLAGS = { { "tap.synthetic", 0 }, { "tap.truncated", 1 }, { "tap.header_rebuilt", 2 } }
+
+local function show_tap(size, pinfo, tree)
+    local layer = tree:add(tap, tvb(0, size))
+    layer:add(fields["tap.hook"], tvb(2, 1))
+    local direction = pinfo.p2p_dir == 1 and 1 or pinfo.p2p_dir == 0 and 2 or 0
+    layer:add(fields["tap.direction"], tvb(0, 0), direction):set_generated()
+    local pid = tvb(8, 4):le_int()
+    if pid >= 0 then layer:add(fields["tap.pid"], tvb(8, 4), pid) end
+    local comm = to_nul(sub(bytes, 17, 32))
+    if comm ~= "" then layer:add(fields["tap.comm"], tvb(16, 16), valid_utf8(comm)) end
+    local cpu, flags = u16(4), byte(bytes, 4)
+    if cpu ~= 0xFFFF then layer:add_le(fields["tap.cpu"], tvb(4, 2)) end
+    for _, flag in ipairs(FLAGS) do
+        if flag[2] == 0 or flags % 8 ~= 0 then
+            layer:add(fields[flag[1]], tvb(3, 1), floor(flags / 2 ^ flag[2]) % 2 == 1)
+        end
+    end
+end
+
+function tap.dissector(buffer, pinfo, tree)
+    start_packet(buffer, tree, qmi_dissector)
+    local size = #bytes >= 2 and byte(bytes, 2) or 0
+    local link = #bytes >= 7 and links[byte(bytes, 7)]
+    if #bytes < TAP_SIZE or byte(bytes, 1) ~= 1 or size < TAP_SIZE or size > #bytes or not link then
+        local layer = tree:add(tap, tvb())
+        problem(layer, ERROR, "no tap header that this dissector knows", 0, #bytes)
+        show_data(0, #bytes, pinfo, tree)
+        set_columns(pinfo, "", "", "OTHER", format("%d bytes", #bytes))
+        return #bytes
+    end
+    show_tap(size, pinfo, tree)
+    local original = u32(12)
+    if original > #bytes - size then
+        problem(tree, NOTE, format("%.0f bytes were not captured", original - (#bytes - size)), 0, 0)
+    end
+    if #bytes > size then
+        tvb = buffer(size):tvb()
+        bytes = sub(bytes, size + 1)
+    else
+        tvb, bytes = nil, ""
+    end
+    if tvb then link(pinfo, tree) end
+    return buffer:len()
+end
+
+qrtr.dissector = link_dissector(0)
+qmux.dissector = function(buffer, pinfo, tree)
+    start_packet(buffer, tree, qmi_dissector)
+    show_frames(0, #bytes, pinfo, tree)
+    return #bytes
+end
+qmi.dissector = link_dissector(2)
+qmi_dissector = Dissector.get("qmi")
+DissectorTable.get("wtap_encap"):add(wtap.USER0, qmux)

@@ -1,0 +1,299 @@
+---------------------------------------------------------------- QRTR, QMUX, MBIM
+
+local tap = Proto("qmisniff", "qmisniff capture")
+local qrtr = Proto("qrtr", "QRTR")
+local qmux = Proto("qmux", "QMUX")
+local PACKET_TYPES = definitions.packet_types
+local tftp_dissector
+
+local function port_text(port)
+    if CONTROL_PORTS[port] then return "CTRL" end
+    return port >= 0x4000 and format("0x%x", port) or format("%d", port)
+end
+
+local function address_text(node, port)
+    return (node == 0xFFFFFFFF and "BCAST" or format("%.0f", node)) .. ":" .. port_text(port)
+end
+
+local function set_columns(pinfo, source, destination, protocol, info)
+    local columns = pinfo.cols
+    columns.src = source
+    columns.dst = destination
+    columns.protocol = protocol
+    if worst == ERROR then info = format("%s [%s]", info, worst_text) end
+    columns.info = info
+end
+
+-- ---- QRTR
+
+-- The version 2 header has 16-bit ports; the kernel widens the control port.
+local function wide_port(port) return port == 0xFFFE and 0xFFFFFFFE or port end
+
+local function parse_packet(size)
+    local version = size > 0 and byte(bytes, 1)
+    if version == 1 and size >= 32 then
+        return { type = u32(4), src_node = u32(8), src_port = u32(12), dst_node = u32(24), dst_port = u32(28),
+                 payload = 32, size = u32(20) }
+    elseif version == 3 and size >= 16 then
+        return { type = byte(bytes, 2), src_node = u16(8), src_port = wide_port(u16(10)), dst_node = u16(12),
+                 dst_port = wide_port(u16(14)), payload = 16 + byte(bytes, 4), size = u32(4) }
+    end
+end
+
+local function show_packet_header(size, layer)
+    local version = size > 0 and byte(bytes, 1)
+    if version == 1 then return show_layout(definitions.layouts.qrtr_v1, 0, size, layer) end
+    if version ~= 3 then return end
+    local at = 0
+    for _, item in ipairs(definitions.layouts.qrtr_v2) do
+        if at + item[2] > size then return end
+        if item[1]:find("_port$") then
+            layer:add(fields[item[1]], tvb(at, 2), wide_port(u16(at)))
+        else
+            layer:add_le(fields[item[1]], tvb(at, item[2]))
+        end
+        if item[1] == "qrtr.flags" then
+            layer:add(fields["qrtr.confirm_rx"], tvb(at, 1), byte(bytes, at + 1) % 2)
+        end
+        at = at + item[2]
+    end
+    local options = math.min(byte(bytes, 4), size - at)
+    if options > 0 then layer:add(fields["qrtr.options"], tvb(at, options)) end
+end
+
+-- What the fields of a control packet are, by its command: name, offset, size.
+local function show_control_fields(command, start, stop_, layer)
+    local labels = definitions.instance_labels
+    for _, item in ipairs(definitions.control_forms[command] or definitions.control_forms.other) do
+        local name, at, size = item[1], start + item[2], item[3]
+        if at + size > stop_ then return end
+        local shown = layer:add_le(fields[name], tvb(at, size))
+        if name == "qrtr.ctrl.instance" then
+            local service, word = u32(start + 4), u32(start + 8)
+            local label = labels[service] and labels[service][floor(word / 256)]
+            if label and tree_visible then shown:append_text(" (" .. label .. ")") end
+            if service == 4097 then
+                layer:add(fields["qrtr.ctrl.diag.processor"], tvb(start + 8, 4), floor(word / 64))
+                layer:add(fields["qrtr.ctrl.diag.channel"], tvb(start + 8, 4), word % 64)
+            end
+        end
+    end
+end
+
+local function instance_text(service, word)
+    local means = {}
+    local labels = definitions.instance_labels[service]
+    means[#means + 1] = labels and labels[floor(word / 256)]
+    if service == 4097 then
+        means[#means + 1] = definitions.diag_processors[floor(word / 64)]
+        means[#means + 1] = definitions.diag_channels[word % 64]
+    end
+    local text = format(" v%d i%d", word % 256, floor(word / 256))
+    return #means > 0 and format("%s (%s)", text, concat(means, " ")) or text
+end
+
+local function control_info(command, start, size)
+    local name = PACKET_TYPES[command] or format("type %.0f", command)
+    if command == BYE or command == DEL_CLIENT or command == RESUME_TX then
+        return size >= 12 and format("%s %s", name, address_text(u32(start + 4), u32(start + 8))) or name
+    elseif command == 13 then
+        return size >= 12 and format("%s %.0f", name, u32(start + 8)) or name
+    end
+    local form = definitions.control_forms[command]
+    if size < 20 or not form or form[2][1] ~= "qrtr.ctrl.service" then return name end
+    local service, word, port = u32(start + 4), u32(start + 8), u32(start + 16)
+    local which = instance_text(service, word)
+    if command == NEW_LOOKUP or command == DEL_LOOKUP then
+        local what = service ~= 0 and service_name(service) or "all services"
+        return format("%s %s%s", name, what, word ~= 0 and which or "")
+    end
+    if service == 0 and port == 0 then return name .. " end of list" end
+    return format("%s %s%s @ %s", name, service_name(service), which, address_text(u32(start + 12), port))
+end
+
+local function show_control(header, start, stop_, tree)
+    local size = stop_ - start
+    local command = size >= 4 and u32(start) or nil
+    local layer = tree
+    if tree_wanted then
+        layer = tree:add(fields["qrtr.ctrl"], tvb(start, size))
+        if tree_visible then
+            local name = command and (PACKET_TYPES[command] or format("command %.0f", command)) or ""
+            layer:set_text("QRTR control packet: " .. name)
+        end
+        if command then show_control_fields(command, start, stop_, layer) end
+    end
+    if size < 20 then
+        problem(layer, ERROR, "a control packet has 20 bytes", start, size)
+    elseif size > 20 then
+        problem(layer, WARN, format("%d bytes after the control packet", size - 20), start + 20, size - 20)
+    end
+    if header.type ~= DATA and command and command ~= header.type then
+        problem(layer, WARN, "the command is not the packet's type", start, 4)
+    end
+    return control_info(command or header.type, start, size)
+end
+
+-- What a service is sent or sends: QMI, unless it is known or seen to be something else.
+local function show_payload(start, stop_, context, pinfo, tree)
+    local service = context.service
+    if service == TFTP then
+        tftp_dissector = tftp_dissector or Dissector.get("tftp")
+        tftp_dissector:call(tvb(start, stop_ - start):tvb(), pinfo, tree)
+        return "TFTP", nil
+    end
+    if services[service or -1] or not NOT_QMI[service or -1] and looks_like_message(start, stop_) then
+        return message(start, stop_, service, context, pinfo, tree)
+    end
+    show_data(start, stop_, pinfo, tree)
+    if service and tree_wanted then tree:add(fields["qrtr.service"], tvb(start, 0), service):set_generated() end
+    if service then return service_name(service), format("%d bytes", stop_ - start) end
+end
+
+local function show_packet(pinfo, tree)
+    local size = #bytes
+    local header = parse_packet(size)
+    local layer = tree
+    if not header or header.payload > size then
+        if tree_wanted then
+            layer = tree:add(qrtr, tvb(0, size))
+            show_packet_header(size, layer)
+        end
+        local version = size > 0 and byte(bytes, 1)
+        local known = version == 1 or version == 3
+        problem(layer, ERROR, known and "the QRTR header is cut short" or "not a QRTR packet", 0, size)
+        if not known then show_data(0, size, pinfo, tree) end
+        local source, destination = "", ""
+        if header then
+            source = address_text(header.src_node, header.src_port)
+            destination = address_text(header.dst_node, header.dst_port)
+        end
+        set_columns(pinfo, source, destination, "QRTR", header and PACKET_TYPES[header.type] or "not a QRTR packet")
+        return
+    end
+    local name = PACKET_TYPES[header.type]
+    local source, destination = address_text(header.src_node, header.src_port),
+        address_text(header.dst_node, header.dst_port)
+    if tree_wanted then
+        layer = tree:add(qrtr, tvb(0, header.payload))
+        if tree_visible then
+            layer:set_text(format("QRTR: %s, %s > %s", name or format("type %.0f", header.type), source, destination))
+        end
+        show_packet_header(size, layer)
+    end
+    if not name then
+        problem(layer, WARN, format("packet type %.0f is unknown", header.type), 0, header.payload)
+    end
+    local start, stop_ = header.payload, header.payload + header.size
+    if stop_ > size then
+        problem(layer, ERROR, format("%.0f bytes of the payload are missing", stop_ - size), 0, header.payload)
+        stop_ = size
+    elseif stop_ < size then
+        if tree_wanted then layer:add(fields["qrtr.padding"], tvb(stop_, size - stop_)) end
+        if size - stop_ > 3 then
+            problem(layer, WARN, format("%d bytes after the payload", size - stop_), stop_, size - stop_)
+        end
+    end
+    local context, first = context_at(pinfo, 0)
+    local to_names = header.src_port == 0xFFFFFFFE or header.dst_port == 0xFFFFFFFE
+    if first then
+        if header.type == DATA then
+            learn_data(pinfo, header, start, stop_, context)
+        else
+            learn_control(header, start, stop_)
+        end
+    end
+    local protocol, info
+    if header.type ~= DATA or to_names and stop_ - start == 20 then
+        protocol, info = "QRTR", show_control(header, start, stop_, tree)
+    elseif stop_ > start then
+        protocol, info = show_payload(start, stop_, context, pinfo, tree)
+        if protocol and not info then return end -- the other dissector has set the columns
+    end
+    info = info or (header.type == DATA and format("DATA, %.0f bytes", header.size) or name or "")
+    set_columns(pinfo, source, destination, protocol or "QRTR", info)
+end
+
+-- ---- QMUX
+
+-- The frame at `start`; returns where what follows it begins, and the columns' texts.
+local function show_frame(start, stop_, pinfo, tree)
+    local wide = start < stop_ and byte(bytes, start + 1) == 2
+    local layout = wide and definitions.layouts.qmux_wide or definitions.layouts.qmux
+    local head = start + 6
+    local layer = tree
+    if tree_wanted then
+        layer = tree:add(qmux, tvb(start, math.min(head, stop_) - start))
+        show_layout(layout, start, stop_, layer)
+    end
+    if head > stop_ then
+        problem(layer, ERROR, "the QMUX header is cut short", start, stop_ - start)
+        return stop_
+    end
+    local marker, length = byte(bytes, start + 1), u16(start + 1)
+    if marker ~= 1 and marker ~= 2 then
+        problem(layer, ERROR, "not a QMUX frame: the marker is not 0x01", start, 1)
+        show_data(head, stop_, pinfo, tree)
+        return stop_
+    end
+    local service = wide and u16(start + 3) or byte(bytes, start + 5)
+    local client, from_modem = byte(bytes, start + 6), not wide and byte(bytes, start + 4) == 0x80
+    local last = start + 1 + length
+    if last < head or last > stop_ then
+        local text = last > stop_ and format("%d bytes of the frame are missing", last - stop_) or
+            "shorter than its header"
+        problem(layer, ERROR, text, start + 1, 2)
+        last = stop_
+    end
+    local context, first = context_at(pinfo, start)
+    if first and not wide then
+        local header = parse_header(head, stop_, service == 0)
+        if header then
+            pair(pinfo, context, header, format("qmux:%d:%d:%d:%d", service, client, header.txn, header.msgid))
+        end
+    end
+    local protocol, info = message(head, last, service, context, pinfo, tree)
+    return last, protocol, info, from_modem
+end
+
+-- Some senders pad a frame with zeros.
+local function show_rest(start, stop_, pinfo, tree)
+    if start >= stop_ then return end
+    show_data(start, stop_, pinfo, tree)
+    if sub(bytes, start + 1, stop_):find("[^%z]") or stop_ - start > 3 then
+        problem(tree, WARN, format("%d bytes after the frame", stop_ - start), start, stop_ - start)
+    end
+end
+
+local function qmux_columns(pinfo, protocol, info, from_modem)
+    local source, destination = "host", "modem"
+    if from_modem then source, destination = destination, source end
+    set_columns(pinfo, source, destination, protocol or "QMUX", info or format("%d bytes", #bytes))
+end
+
+-- All frames from `start` on: a transfer may hold several.
+local function show_frames(start, stop_, pinfo, tree)
+    local protocols, infos, modem = {}, {}, false
+    repeat
+        local protocol, info, from_modem
+        start, protocol, info, from_modem = show_frame(start, stop_, pinfo, tree)
+        protocols[#protocols + 1], infos[#infos + 1] = protocol, info
+        modem = modem or from_modem
+    until start >= stop_ or byte(bytes, start + 1) ~= 1
+    show_rest(start, stop_, pinfo, tree)
+    qmux_columns(pinfo, protocols[1], infos[1] and concat(infos, "; "), modem)
+end
+
+-- ---- MBIM
+
+local QMI_SERVICE = "\209\163\011\194\249\122\110\067\191\101\199\226\079\176\240\211"
+local TAILS = { [0x00000003] = 12, [0x80000003] = 12, [0x80000007] = 8 } -- bytes between the UUID and the buffer
+
+-- Where the QMUX frame in an MBIM message begins and ends; nil where there is none.
+local function qmux_in_mbim(size)
+    if size < 36 then return nil end
+    local tail = TAILS[u32(0)]
+    if not tail or u32(12) ~= 1 or size < 36 + tail or sub(bytes, 21, 36) ~= QMI_SERVICE then return nil end
+    local start = 36 + tail
+    return start, math.min(start + u32(start - 4), size)
+end
