@@ -8,7 +8,9 @@ in `capture_file`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from qmisniff.errors import CaptureFileError
@@ -80,6 +82,15 @@ class Record(NamedTuple):
     offset: int
 
 
+class End(Enum):
+    """What stands for a record where there are no more."""
+
+    END = 0
+
+
+END = End.END
+
+
 def pack_block(layout: Layout, *values: int, body: bytes = b"", options: Options | None = None) -> bytes:
     """One little-endian block: fixed fields, then `body` padded to four bytes, then the options."""
     parts = [layout.struct("<").pack(*values), body, bytes(-len(body) % 4)]
@@ -109,29 +120,43 @@ class RecordReader:
     Iterating yields Records. It never raises after the first block: damage ends the iteration and is told in `damage`
     (one line with the offset), so that everything before it is kept. `statistics` holds the options of the last
     statistics block. Raises CaptureFileError at once for what is no capture.
+
+    `order`, `interfaces` and `offset` say how far it has come: who finds records in bulk reads on behind them with
+    `skip_to`.
     """
 
     def __init__(self, stream: BinaryIO, name: str = "capture") -> None:
         self.damage = ""
         self.statistics: Options = {}
+        self.offset = 0  # of what is read next
+        self.order = "<"  # of the section or file, as struct names it
+        self.interfaces: list[Interface] = []  # of the section or file
         self._stream = stream
         self._name = name
-        self._offset = 0
+        self.classic = False  # pcap, not pcapng
         head = self._read(4)
         if head in _PCAP_MAGIC:
-            self._records = self._pcap(*_PCAP_MAGIC[head], self._read(20))
+            self.classic = True
+            self.order, ticks = _PCAP_MAGIC[head]
+            self.step: Callable[[], Record | End | None] = self._pcap(ticks, self._read(20))
         elif head == _SECTION_CODE:
-            order = self._section(0, self._read(4))
-            if order is None:
+            if not self._section(0, self._read(4)):
                 raise CaptureFileError(self.damage, "nothing can be read from it")
-            self._records = self._pcapng(order)
+            self.step = self._block
         elif not head:
             raise CaptureFileError(f"{name}: the file is empty", "a capture begins with a pcapng or pcap header")
         else:
             raise CaptureFileError(f"{name}: not a capture file", "qmisniff reads pcapng and pcap")
 
     def __iter__(self) -> Iterator[Record]:
-        return self._records
+        while (step := self.step()) is not END:
+            if step is not None:
+                yield step
+
+    def skip_to(self, offset: int) -> None:
+        """Go on at this offset, where a block or record begins. Only for streams that can seek."""
+        self._stream.seek(offset)
+        self.offset = offset
 
     def _read(self, size: int) -> bytes:
         """Up to `size` bytes; fewer only at the end of the stream."""
@@ -141,82 +166,80 @@ class RecordReader:
             if not more:
                 break
             data += more
-        self._offset += len(data)
+        self.offset += len(data)
         return data
 
-    def _section(self, start: int, length: bytes) -> str | None:
-        """Byte order of the section at `start`, of which type and `length` were read; None when it is damaged."""
+    def _section(self, start: int, length: bytes) -> bool:
+        """Begin the section at `start`, of which type and `length` were read; False when it is damaged."""
         magic = self._read(4)
         if len(length) < 4 or len(magic) < 4:
-            self.damage = (
-                f"{self._name}: cut short at offset {start}: {4 + len(length + magic)} bytes of a section header"
-            )
-            return None
+            self.damage = f"{self._name}: cut short at offset {start}: {4 + len(length + magic)} bytes of a section header"
+            return False
         order = next((order for order in "<>" if struct.unpack(order + "I", magic)[0] == _MAGIC), None)
         if order is None:
             self.damage = f"{self._name}: damaged at offset {start}: a section header of unknown byte order"
-            return None
+            return False
         size = struct.unpack(order + "I", length)[0]
-        return order if self._sane(start, size, 28) and self._body(start, size, 12) is not None else None
+        if not self._sane(start, size, 28) or self._body(start, size, 12) is None:
+            return False
+        self.order, self.interfaces = order, []
+        self._fixed = {layout.code: layout.struct(order) for layout in _READ}
+        self._head = struct.Struct(order + "II")
+        return True
 
-    def _pcapng(self, order: str) -> Iterator[Record]:
-        interfaces: list[Interface] = []
-        fixed = {layout.code: layout.struct(order) for layout in _READ}
-        while True:
-            start = self._offset
-            head = self._read(8)
-            if len(head) < 8:
-                if head:
-                    self.damage = f"{self._name}: cut short at offset {start}: {len(head)} bytes of a block header"
-                return
-            if head[:4] == _SECTION_CODE:
-                section = self._section(start, head[4:])
-                if section is None:
-                    return
-                order, interfaces = section, []
-                fixed = {layout.code: layout.struct(order) for layout in _READ}
-                continue
-            code, length = struct.unpack(order + "II", head)
-            if not self._sane(start, length, 12):
-                return
-            body = self._body(start, length, 8)
-            if body is None:
-                return
-            layout = fixed.get(code)
-            if layout is None:
-                continue
-            if len(body) < layout.size:
-                self.damage = f"{self._name}: block at offset {start} is too small for its type {code}"
-                return
-            values = layout.unpack_from(body)
-            if code == PACKET.code:
-                number, high, low, captured, original = values
-                if number >= len(interfaces):
-                    self.damage = f"{self._name}: record at offset {start} names interface {number}, never declared"
-                    return
-                if captured > len(body) - 20:
-                    self.damage = f"{self._name}: record at offset {start} claims {captured} bytes, its block has fewer"
-                    return
-                interface = interfaces[number]
-                end = 20 + captured
-                options = _options(body, (end + 3) & ~3, order)
-                yield Record(
-                    interface,
-                    _ts_ns(high << 32 | low, interface),
-                    body[20:end],
-                    original,
-                    _number(options.get(EPB_FLAGS), order),
-                    _number(options.get(EPB_DROPCOUNT), order),
-                    start,
-                )
-            elif code == INTERFACE.code:
-                interfaces.append(_interface(values[0], values[2], _options(body, layout.size, order), order))
-            elif code == STATISTICS.code:
-                self.statistics = _options(body, layout.size, order)
-            elif interfaces:  # a simple packet: no time, no interface number
-                original = values[0]
-                size = min(original, interfaces[0].snap_length or original, len(body) - 4)
-                yield Record(interfaces[0], 0, body[4 : 4 + size], original, 0, 0, start)
+    def _block(self) -> Record | End | None:
+        """The record in the next block; None where it holds none."""
+        start = self.offset
+        head = self._read(8)
+        if len(head) < 8:
+            if head:
+                self.damage = f"{self._name}: cut short at offset {start}: {len(head)} bytes of a block header"
+            return END
+        if head[:4] == _SECTION_CODE:
+            return None if self._section(start, head[4:]) else END
+        order, interfaces = self.order, self.interfaces
+        code, length = self._head.unpack(head)
+        if not self._sane(start, length, 12):
+            return END
+        body = self._body(start, length, 8)
+        if body is None:
+            return END
+        layout = self._fixed.get(code)
+        if layout is None:
+            return None
+        if len(body) < layout.size:
+            self.damage = f"{self._name}: block at offset {start} is too small for its type {code}"
+            return END
+        values = layout.unpack_from(body)
+        if code == PACKET.code:
+            number, high, low, captured, original = values
+            if number >= len(interfaces):
+                self.damage = f"{self._name}: record at offset {start} names interface {number}, never declared"
+                return END
+            if captured > len(body) - 20:
+                self.damage = f"{self._name}: record at offset {start} claims {captured} bytes, its block has fewer"
+                return END
+            interface = interfaces[number]
+            end = 20 + captured
+            options = _options(body, (end + 3) & ~3, order)
+            return Record(
+                interface,
+                in_ns(high << 32 | low, interface),
+                body[20:end],
+                original,
+                _number(options.get(EPB_FLAGS), order),
+                _number(options.get(EPB_DROPCOUNT), order),
+                start,
+            )
+        if code == INTERFACE.code:
+            interfaces.append(_interface(values[0], values[2], _options(body, layout.size, order), order))
+        elif code == STATISTICS.code:
+            self.statistics = _options(body, layout.size, order)
+        elif interfaces:  # a simple packet: no time, no interface number
+            original = values[0]
+            size = min(original, interfaces[0].snap_length or original, len(body) - 4)
+            return Record(interfaces[0], 0, body[4 : 4 + size], original, 0, 0, start)
+        return None
 
     def _sane(self, start: int, length: int, least: int) -> bool:
         if length < least or length % 4 or length > MAX_BLOCK:
@@ -233,31 +256,32 @@ class RecordReader:
             return None
         return body[:-4]
 
-    def _pcap(self, order: str, ticks: int, head: bytes) -> Iterator[Record]:
+    def _pcap(self, ticks: int, head: bytes) -> Callable[[], Record | End]:
         if len(head) < 20:
             self.damage = f"{self._name}: cut short within its 24-byte header"
-            return
-        snap_length, network = struct.unpack(order + "12xII", head)  # after version, zone, accuracy
+            return lambda: END
+        snap_length, network = struct.unpack(self.order + "12xII", head)  # after version, zone, accuracy
         interface = Interface(network & 0xFFFF, snap_length, ticks)
-        record = struct.Struct(order + "IIII")
-        while True:
-            start = self._offset
-            fixed = self._read(16)
-            if len(fixed) < 16:
-                if fixed:
-                    self.damage = (
-                        f"{self._name}: cut short at offset {start}: {len(fixed)} of 16 bytes of a record header"
-                    )
-                return
-            seconds, fraction, captured, original = record.unpack(fixed)
-            if captured > MAX_BLOCK:
-                self.damage = f"{self._name}: damaged at offset {start}: a record of {captured} bytes"
-                return
-            data = self._read(captured)
-            if len(data) < captured:
-                self.damage = f"{self._name}: cut short at offset {start}: {len(data)} of a record's {captured} bytes"
-                return
-            yield Record(interface, seconds * _NS + fraction * (_NS // ticks), data, original, 0, 0, start)
+        self.interfaces = [interface]
+        fixed = struct.Struct(self.order + "IIII")
+        return partial(self._pcap_record, interface, fixed)
+
+    def _pcap_record(self, interface: Interface, layout: struct.Struct) -> Record | End:
+        start = self.offset
+        fixed = self._read(16)
+        if len(fixed) < 16:
+            if fixed:
+                self.damage = f"{self._name}: cut short at offset {start}: {len(fixed)} of 16 bytes of a record header"
+            return END
+        seconds, fraction, captured, original = layout.unpack(fixed)
+        if captured > MAX_BLOCK:
+            self.damage = f"{self._name}: damaged at offset {start}: a record of {captured} bytes"
+            return END
+        data = self._read(captured)
+        if len(data) < captured:
+            self.damage = f"{self._name}: cut short at offset {start}: {len(data)} of a record's {captured} bytes"
+            return END
+        return Record(interface, seconds * _NS + fraction * (_NS // interface.ticks), data, original, 0, 0, start)
 
 
 def _interface(link_type: int, snap_length: int, options: Options, order: str) -> Interface:
@@ -269,7 +293,8 @@ def _interface(link_type: int, snap_length: int, options: Options, order: str) -
     return Interface(link_type, snap_length, ticks, offset, options)
 
 
-def _ts_ns(ts: int, interface: Interface) -> int:
+def in_ns(ts: int, interface: Interface) -> int:
+    """A timestamp of pcapng records of this interface as nanoseconds since 1970, 0 to MAX_TS_NS."""
     if interface.ticks != _NS or interface.offset_s:
         ts = ts * _NS // interface.ticks + interface.offset_s * _NS
     return min(max(ts, 0), MAX_TS_NS)

@@ -9,6 +9,7 @@ message id.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from qmisniff.frame import Frame, Link
@@ -16,6 +17,8 @@ from qmisniff.protocol import qmi, qmux, qrtr, tftp
 from qmisniff.protocol.context import Context
 
 Address = tuple[int, int]  # node, port
+
+Key = Hashable  # what a request and its response have in common
 
 _NONE = -1
 
@@ -31,73 +34,89 @@ class _Message(NamedTuple):
     """What pairing needs of a QMI message: its type, and a key that a request and its response share."""
 
     type: int
-    key: tuple[object, ...]
+    key: Key
 
 
 class Tracker:
-    """Knowledge about every frame added, by row (frame number - 1)."""
+    """Knowledge about every frame added, by row (frame number - 1).
+
+    What stands in the names without an underscore is shared with `qmisniff.tracker.bulk`, which adds frames by the
+    hundred thousand; nobody else changes it.
+    """
 
     def __init__(self) -> None:
+        self.file_clients: dict[Address, Address] = {}  # who asked a TFTP server for a transfer -> that server
+        self.transfers: dict[Address, tuple[Address, Server]] = {}  # port that answers it -> client, service
+        self.open: dict[Key, int] = {}  # unanswered requests: key -> row
+        self.changes: list[tuple[Address, Server | None]] = []  # of who offers what, since somebody looked
+        self.offered: list[Server | None] = [None]  # every server there ever was, by number; 0 is none
+        self.server_column = array("I")  # number of the server of each row
+        self.partner_column = array("i")
+        self.ts_column = array("q")
+        self._numbers: dict[Server | None, int] = {None: 0}
         self._servers: dict[Address, Server] = {}
-        self._file_clients: dict[Address, Address] = {}  # who asked a TFTP server for a transfer -> that server
-        self._transfers: dict[Address, tuple[Address, Server]] = {}  # port that answers it -> client, service
-        self._open: dict[tuple[object, ...], int] = {}  # unanswered requests: key -> row
-        self._service = array("q")
-        self._instance = array("q")
-        self._partner = array("q")
-        self._is_response = bytearray()
-        self._ts_ns = array("q")
 
     def __len__(self) -> int:
-        return len(self._ts_ns)
+        return len(self.ts_column)
 
     @property
     def servers(self) -> dict[Address, Server]:
         """The servers known after the last frame added."""
         return dict(self._servers)
 
+    def ts_ns(self, row: int) -> int:
+        """When the frame of this row was seen, nanoseconds since 1970."""
+        return self.ts_column[row]
+
     def add(self, frame: Frame) -> None:
         """Learn from the next frame. Never raises, whatever its bytes are."""
-        row = len(self._ts_ns)
-        server: Server | None = None
-        message: _Message | None = None
-        if frame.link is Link.QRTR:
-            header = qrtr.parse_header(frame.data)
-            if header is not None:
-                if header.type == qrtr.DATA:
-                    server, message = self._data(frame.data, header)
-                else:
-                    self._control(frame.data, header)
-        elif frame.link is Link.QMUX:
-            message = _qmux(frame.data)
+        row = len(self.ts_column)
+        server, message = self.learn(frame.data, frame.link)
+        self.changes.clear()
         partner = _NONE
-        is_response = False
         if message is not None:
             if message.type == qmi.REQUEST:
-                self._open[message.key] = row
+                self.open[message.key] = row
             elif message.type == qmi.RESPONSE:
-                is_response = True
-                partner = self._open.pop(message.key, _NONE)
+                partner = self.open.pop(message.key, _NONE)
                 if partner != _NONE:
-                    self._partner[partner] = row
-        self._service.append(server.service if server else _NONE)
-        self._instance.append(server.instance if server else _NONE)
-        self._partner.append(partner)
-        self._is_response.append(is_response)
-        self._ts_ns.append(frame.ts_ns)
+                    self.partner_column[partner] = row
+        self.server_column.append(self.number(server))
+        self.partner_column.append(partner)
+        self.ts_column.append(frame.ts_ns)
+
+    def learn(self, data: bytes, link: Link) -> tuple[Server | None, _Message | None]:
+        """Learn who offers what from a frame's bytes: the server it goes to or comes from, and the message in it."""
+        if link is Link.QRTR:
+            header = qrtr.parse_header(data)
+            if header is not None:
+                if header.type == qrtr.DATA:
+                    return self._data(data, header)
+                self._control(data, header)
+        elif link is Link.QMUX:
+            return None, _qmux(data)
+        return None, None
+
+    def number(self, server: Server | None) -> int:
+        """The place of a server in `offered`."""
+        number = self._numbers.get(server)
+        if number is None:
+            number = self._numbers[server] = len(self.offered)
+            self.offered.append(server)
+        return number
 
     def context(self, row: int) -> Context:
         """What is known about the frame of this row by now."""
-        service, instance, partner = self._service[row], self._instance[row], self._partner[row]
-        paired = partner != _NONE
-        response = bool(self._is_response[row])
+        server, partner = self.offered[self.server_column[row]], self.partner_column[row]
+        # A response comes after its request.
+        request, response = (partner, _NONE) if partner < row else (_NONE, partner)
         return Context(
             number=row + 1,
-            service=None if service == _NONE else service,
-            instance=None if service == _NONE else instance,
-            request=partner + 1 if paired and response else None,
-            response=partner + 1 if paired and not response else None,
-            response_ns=self._ts_ns[row] - self._ts_ns[partner] if paired and response else None,
+            service=server.service if server else None,
+            instance=server.instance if server else None,
+            request=request + 1 if request != _NONE else None,
+            response=response + 1 if response != _NONE else None,
+            response_ns=self.ts_column[row] - self.ts_column[request] if request != _NONE else None,
         )
 
     def _data(self, data: bytes, header: qrtr.Header) -> tuple[Server | None, _Message | None]:
@@ -121,20 +140,20 @@ class Tracker:
         """The TFTP server whose transfer a packet belongs to: a request goes to the port that is announced, all that
         follows runs between the client and a port that nobody announces."""
         for port, client in ((source, target), (target, source)):
-            if port in self._transfers and self._transfers[port][0] == client:
-                return self._transfers[port][1]
+            if port in self.transfers and self.transfers[port][0] == client:
+                return self.transfers[port][1]
         server = self._servers.get(target)
         if server is not None:
             if server.service == tftp.SERVICE and tftp.is_request(payload):
-                self._file_clients[source] = target
+                self.file_clients[source] = target
             return None
-        asked = self._file_clients.get(target)
+        asked = self.file_clients.get(target)
         if asked is None or source in self._servers or source[0] != asked[0] or not tftp.is_answer(payload):
             return None
         server = self._servers.get(asked)
         if server is not None:
-            del self._file_clients[target]
-            self._transfers[source] = target, server
+            del self.file_clients[target]
+            self.transfers[source] = target, server
         return server
 
     def _control(self, data: bytes, header: qrtr.Header) -> None:
@@ -148,18 +167,25 @@ class Tracker:
             address = (node, port) if from_name_server else (header.src_node, header.src_port)
             if control.cmd == qrtr.NEW_SERVER:
                 if control.service:  # service 0 marks the end of a list
-                    self._servers[address] = Server(control.service, control.instance)
+                    server = self._servers[address] = Server(control.service, control.instance)
+                    self.changes.append((address, server))
             elif address in self._servers and self._servers[address].service == control.service:
                 del self._servers[address]
+                self.changes.append((address, None))
         elif control.cmd == qrtr.DEL_CLIENT:
-            for known in (self._servers, self._file_clients, self._transfers):
-                known.pop((node, port), None)
+            self._forget((node, port))
         elif control.cmd == qrtr.BYE:
             # The kernel's own BYE for a lost endpoint names no node: its sender is the lost node.
             lost = header.src_node if from_name_server else node
-            for known in (self._servers, self._file_clients, self._transfers):
-                for address in [address for address in known if address[0] == lost]:
-                    del known[address]
+            for address in {*self._servers, *self.file_clients, *self.transfers}:
+                if address[0] == lost:
+                    self._forget(address)
+
+    def _forget(self, address: Address) -> None:
+        if self._servers.pop(address, None) is not None:
+            self.changes.append((address, None))
+        self.file_clients.pop(address, None)
+        self.transfers.pop(address, None)
 
 
 def _qmux(data: bytes) -> _Message | None:

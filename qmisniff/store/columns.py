@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A run of a store's rows as numpy arrays: what filters, statistics and lists ask of many frames at once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from qmisniff.frame import Link
+from qmisniff.protocol import qmi
+from qmisniff.store.chunk import CAPACITY, Chunk, Names
+from qmisniff.store.headers import I4, I8, U1, U2, U4, U8, Any1, Headers, Mask, read_headers
+from qmisniff.tracker import Tracker
+
+_MAX_TLVS = 256  # of one message: there are no more types
+NONE = -1
+
+
+class Columns:
+    """Rows `first` and following of a store, element by element. Arrays are made when first asked for, some kept by the
+    chunk for the next who asks.
+
+    `plain` tells of which frames `message` and what follows it say everything: the headers are complete and agree with
+    each other, and a QMI message fills the frame. Of all others only what stands before `plain` means something.
+    """
+
+    def __init__(self, chunk: Chunk, base: int, start: int, stop: int, names: Names, tracker: Tracker) -> None:
+        self.first = base + start
+        self._chunk = chunk
+        self._start = start
+        self._stop = stop
+        self._names = names
+        self._tracker = tracker
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def _column(self, name: str) -> Any:
+        return np.asarray(self._chunk.columns[name])[self._start : self._stop]
+
+    # ---- the frame ----
+
+    @cached_property
+    def buffer(self) -> U1:
+        """The bytes that places point into: the mapped file or those of the chunk. Not to be written to."""
+        return np.frombuffer(self._chunk.buffer, np.uint8)
+
+    @cached_property
+    def ts_ns(self) -> I8:
+        """Nanoseconds since 1970."""
+        return np.frombuffer(self._tracker.ts_column[self.first : self.first + len(self)], np.int64)
+
+    @property
+    def offset(self) -> I8:
+        """Where the frame begins in `buffer`."""
+        return np.asarray(self._column("offset"))
+
+    @property
+    def length(self) -> U4:
+        """Captured bytes of the frame."""
+        return np.asarray(self._column("length"))
+
+    @property
+    def orig_len(self) -> U4:
+        """Bytes the frame had."""
+        return np.asarray(self._column("orig_len"))
+
+    @property
+    def link(self) -> U1:
+        """Values of frame.Link."""
+        return np.asarray(self._column("link"))
+
+    @property
+    def direction(self) -> U1:
+        """Values of frame.Direction."""
+        return np.asarray(self._column("direction"))
+
+    @property
+    def hook(self) -> U1:
+        """Values of frame.Hook."""
+        return np.asarray(self._column("hook"))
+
+    @property
+    def flags(self) -> U1:
+        """Values of frame.Flag."""
+        return np.asarray(self._column("flags"))
+
+    @property
+    def origin(self) -> U4:
+        """Index into Store.origins."""
+        return np.asarray(self._column("origin"))
+
+    @property
+    def task(self) -> U4:
+        """Index into Store.tasks: process id and command."""
+        return np.asarray(self._column("task"))
+
+    @cached_property
+    def pid(self) -> I4:
+        """Process id, -1 unknown."""
+        pids = np.array([pid for pid, _ in self._names.tasks], np.int32)
+        return pids[self.task]
+
+    @cached_property
+    def cpu(self) -> I4:
+        """Processor, -1 unknown."""
+        cpu: I4 = self._column("cpu").astype(np.int32)
+        cpu[cpu == 0xFFFF] = NONE
+        return cpu
+
+    @cached_property
+    def lost(self) -> U8:
+        """Packets lost just before this one."""
+        lost = np.zeros(len(self), np.uint64)
+        for row, count in list(self._chunk.lost.items()):
+            if self._start <= row < self._stop:
+                lost[row - self._start] = count
+        return lost
+
+    # ---- headers ----
+
+    @cached_property
+    def _headers(self) -> Headers:
+        return headers(self._chunk, self._stop).run(self._start, self._stop)
+
+    @property
+    def qrtr_type(self) -> U1:
+        """Type of the QRTR packet, 255 for any above 254, 0 without a QRTR header."""
+        return self._headers.packet
+
+    def _address(self, column: U4) -> U4:
+        return np.where(self.link == Link.QRTR, column, np.uint32(0))
+
+    @cached_property
+    def src_node(self) -> U4:
+        """Source node; 0 where there is no QRTR header."""
+        return self._address(self._headers.src_node)
+
+    @cached_property
+    def src_port(self) -> U4:
+        """Source port, the control port as `protocol.qrtr` widens it."""
+        return self._address(self._headers.src_port)
+
+    @cached_property
+    def dst_node(self) -> U4:
+        """Destination node."""
+        return self._address(self._headers.dst_node)
+
+    @cached_property
+    def dst_port(self) -> U4:
+        """Destination port."""
+        return self._address(self._headers.dst_port)
+
+    @cached_property
+    def plain(self) -> Mask:
+        """Which frames are regular QMI messages from the first byte to the last."""
+        other = np.array([server is not None and server.service in qmi.NOT_QMI for server in self._tracker.offered])
+        return self._headers.plain & ~other[self.server] if other.any() else self._headers.plain
+
+    @cached_property
+    def message(self) -> I4:
+        """Offset of the QMI header in the frame, -1 where the frame is not plain."""
+        return np.where(self.plain, self._headers.message, np.int32(NONE))
+
+    @cached_property
+    def qmi_type(self) -> U1:
+        """Request 0, response 1, indication 2; 255 where the frame is not plain."""
+        return np.where(self.plain, self._headers.type, np.uint8(255))
+
+    @property
+    def compound(self) -> Mask:
+        """The compound bit of a service message."""
+        return self._headers.compound & self.plain
+
+    @property
+    def txn(self) -> U2:
+        """Transaction; means nothing where the frame is not plain."""
+        return self._headers.txn
+
+    @property
+    def msgid(self) -> U2:
+        """Message id; means nothing where the frame is not plain."""
+        return self._headers.msgid
+
+    @cached_property
+    def tlv_start(self) -> I8:
+        """Where the TLVs begin in `buffer`; means nothing where the frame is not plain."""
+        ctl = (self.link == Link.QMUX) & (self._headers.src_port == qmi.CTL)
+        size = np.where(ctl, qmi.CTL_HEADER.size, qmi.SERVICE_HEADER.size)
+        return self.offset + self._headers.message + size
+
+    @cached_property
+    def tlv_length(self) -> U2:
+        """Bytes of all TLVs, 0 where the frame is not plain."""
+        return np.where(self.plain, self._headers.tlv_length, np.uint16(0))
+
+    @cached_property
+    def tlvs(self) -> TlvIndex:
+        """Every TLV of the plain messages."""
+        return TlvIndex(self)
+
+    # ---- what the tracker knows ----
+
+    @cached_property
+    def server(self) -> U4:
+        """Number of the QRTR server in Tracker.offered, 0 unknown."""
+        return np.frombuffer(self._tracker.server_column[self.first : self.first + len(self)], np.uint32)
+
+    def _offered(self, part: int) -> I8:
+        return np.array([server[part] if server else NONE for server in self._tracker.offered], np.int64)
+
+    @cached_property
+    def service(self) -> I8:
+        """Service the dissector names: of the QRTR port, or in the QMUX header; -1 unknown."""
+        service: I8 = self._offered(0)[self.server]
+        qmux = (self.link == Link.QMUX) & self._headers.plain
+        service[qmux] = self._headers.src_port[qmux]
+        return service
+
+    @cached_property
+    def instance(self) -> I8:
+        """Instance word of the QRTR server, -1 unknown."""
+        return self._offered(1)[self.server]
+
+    @cached_property
+    def partner(self) -> I8:
+        """Row of the response of a request, of the request of a response; -1 none (yet)."""
+        return np.frombuffer(self._tracker.partner_column[self.first : self.first + len(self)], np.int32).astype(
+            np.int64
+        )
+
+    @cached_property
+    def response_ns(self) -> I8:
+        """Nanoseconds since the request, of a response that has one (its partner comes before it); else -1."""
+        rows = np.arange(self.first, self.first + len(self))
+        paired = (self.partner != NONE) & (self.partner < rows)
+        result = np.full(len(self), NONE, np.int64)
+        if paired.any():
+            low = int(self.partner[paired].min())
+            asked = np.frombuffer(self._tracker.ts_column[low : self.first + len(self)], np.int64)
+            result[paired] = self.ts_ns[paired] - asked[self.partner[paired] - low]
+        return result
+
+    # ---- bytes ----
+
+    def take(self, places: I8, size: int) -> U1:
+        """`size` bytes at each of these places of `buffer`, a row each. The places must lie so far from its end."""
+        if not len(places):
+            return np.empty((0, size), np.uint8)
+        anywhere = np.ndarray(len(self.buffer) - size + 1, f"V{size}", self.buffer, strides=(1,))
+        return anywhere[places].view(np.uint8).reshape(len(places), size)
+
+
+class TlvIndex:
+    """Every TLV of the plain messages of some columns: first all first ones, then all second ones, and so on.
+
+    `index` is the message's place in the columns, `type` and `length` the TLV's, `value` where its value begins in
+    the buffer. `broken` marks messages of which no TLV is listed: they do not fill the message, or are too many.
+    """
+
+    def __init__(self, columns: Columns) -> None:
+        buffer = columns.buffer
+        self.broken: Mask = np.zeros(len(columns), bool)
+        live = np.flatnonzero(columns.tlv_length).astype(np.int32)
+        at = columns.tlv_start[live]
+        end = at + columns.tlv_length[live]
+        found: list[tuple[Any1, ...]] = []
+        for _ in range(_MAX_TLVS):
+            if not len(live):
+                break
+            heads = end - at >= qmi.TLV_HEAD.size
+            if not heads.all():
+                self.broken[live[~heads]] = True
+                live, at, end = live[heads], at[heads], end[heads]
+            kind = buffer[at]
+            length = buffer[at + 1] | buffer[at + 2].astype(np.uint16) << 8
+            value = at + qmi.TLV_HEAD.size
+            found.append((live.astype(np.uint16), kind, length, value))
+            at = value + length
+            more = at < end
+            self.broken[live[at > end]] = True
+            live, at, end = live[more], at[more], end[more]
+        self.broken[live] = True
+        index, types, lengths, values = (
+            map(np.concatenate, zip(*found, strict=True)) if found else (np.empty(0, code) for code in _TLV_CODES)
+        )
+        if self.broken.any():
+            kept = ~self.broken[index]
+            index, types, lengths, values = index[kept], types[kept], lengths[kept], values[kept]
+        self.index: U2 = index
+        self.type: U1 = types
+        self.length: U2 = lengths
+        self.value: I8 = values
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+_TLV_CODES = ("u2", "u1", "u2", "i8")
+
+
+def headers(chunk: Chunk, stop: int) -> Headers:
+    """The header columns of a chunk's rows, read at least up to `stop`; the chunk keeps them."""
+    known, done = chunk.headers or (Headers.empty(CAPACITY if not chunk.full else chunk.count), 0)
+    if done < stop:
+        offset, length, link = (np.asarray(chunk.columns[name])[done:stop] for name in ("offset", "length", "link"))
+        buffer = np.frombuffer(chunk.buffer, np.uint8)
+        read_headers(buffer, offset, length, link, known.run(done, stop))
+        chunk.headers = known, stop
+    return known

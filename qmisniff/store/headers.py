@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The headers of many frames at once: QRTR, QMUX and QMI, out of the layouts that the dissector reads one by one.
+
+Whatever is not regular from the first byte to the last is not `plain`, and left to the dissector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from qmisniff.frame import Link
+from qmisniff.protocol import qmi, qmux, qrtr
+from qmisniff.protocol.layout import Layout
+
+U1 = npt.NDArray[np.uint8]
+U2 = npt.NDArray[np.uint16]
+U4 = npt.NDArray[np.uint32]
+I4 = npt.NDArray[np.int32]
+I8 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+Any1 = npt.NDArray[Any]
+
+NO_MESSAGE = 255  # in `type`
+_V1, _V2 = qrtr.V1.dtype(), qrtr.V2.dtype()
+_QMUX = qmux.HEADER.dtype()
+_MESSAGE, _CTL = qmi.SERVICE_HEADER.dtype(), qmi.CTL_HEADER.dtype()
+
+
+class Headers(NamedTuple):
+    """Header columns. QMUX frames have their service in `src_port` and their client in `dst_port`."""
+
+    packet: U1  # type of the QRTR packet, 255 for those above 254, 0 without a header
+    src_node: U4
+    src_port: U4
+    dst_node: U4
+    dst_port: U4
+    message: U2  # offset of the QMI header in the frame, 0 where there is none
+    type: U1  # request, response, indication, 3 for others; NO_MESSAGE
+    compound: Mask
+    txn: U2
+    msgid: U2
+    tlv_length: U2
+    paired: Mask  # the tracker looks for its request or its response
+    plain: Mask
+
+    @classmethod
+    def empty(cls, count: int) -> Headers:
+        """Columns for so many frames, none of which has a header."""
+
+        def zeros(code: str) -> Any:
+            return np.zeros(count, code)
+
+        return cls(
+            zeros("u1"), zeros("u4"), zeros("u4"), zeros("u4"), zeros("u4"), zeros("u2"),
+            np.full(count, NO_MESSAGE, np.uint8), zeros("?"), zeros("u2"), zeros("u2"), zeros("u2"), zeros("?"),
+            zeros("?"),
+        )  # fmt: skip
+
+    def run(self, start: int, stop: int) -> Headers:
+        """The columns of some of the frames, not copied."""
+        columns: Iterator[Any] = (column[start:stop] for column in self)
+        return Headers(*columns)
+
+
+def gather(buffer: U1, places: I8, layout: np.dtype[Any]) -> Any1:
+    """The records of `layout` that begin at these places of the buffer; the caller knows that they are inside."""
+    # One copy of so many bytes a record: a structured take would copy field by field.
+    size = layout.itemsize
+    if not len(places):
+        return np.empty(0, layout)
+    anywhere = np.ndarray(len(buffer) - size + 1, f"V{size}", buffer, strides=(1,))
+    return anywhere[places].view(layout)
+
+
+def read_headers(buffer: U1, offset: I8, length: U4, link: U1, into: Headers) -> None:
+    """Fill the header columns of these frames; `into` must be as `Headers.empty` made it."""
+    first = np.zeros(len(offset), np.uint8)
+    there = length > 0
+    first[there] = buffer[offset[there]]
+    qrtr_link = link == Link.QRTR
+    for version, layout in ((1, qrtr.V1), (3, qrtr.V2)):
+        rows = np.flatnonzero(qrtr_link & (first == version) & (length >= layout.size))
+        if len(rows):
+            _packets(buffer, offset, length, rows, layout, into)
+    rows = np.flatnonzero((link == Link.QMUX) & (first == qmux.MARKER) & (length >= qmux.HEADER.size))
+    if len(rows):
+        _qmux_frames(buffer, offset, length, rows, into)
+
+
+def _packets(buffer: U1, offset: I8, length: U4, rows: Any1, layout: Layout, into: Headers) -> None:
+    head = gather(buffer, offset[rows], _V1 if layout is qrtr.V1 else _V2)
+    into.packet[rows] = np.minimum(head["type"], 255)
+    for name in ("src_node", "src_port", "dst_node", "dst_port"):
+        column = head[name].astype(np.uint32)
+        if layout is qrtr.V2 and name.endswith("port"):
+            column[column == 0xFFFE] = qrtr.PORT_CONTROL
+        getattr(into, name)[rows] = column
+    payload = np.full(len(rows), layout.size, np.int64)
+    if layout is qrtr.V2:
+        payload += head["optlen"]
+    size = head["size"].astype(np.int64)
+    left = length[rows].astype(np.int64) - payload
+    whole = (size <= left) & (left - size < 4) & (head["version"] == head["version"] % 256)
+    src, dst = into.src_port[rows], into.dst_port[rows]
+    control = ((src == qrtr.PORT_CONTROL) | (dst == qrtr.PORT_CONTROL)) & (size == 20)
+    # A message is looked for only in what was captured of the payload.
+    wanted = (head["type"] == qrtr.DATA) & (np.minimum(size, left) >= qmi.SERVICE_HEADER.size)
+    _messages(buffer, offset, rows[wanted], payload[wanted], size[wanted], (whole & ~control)[wanted], into)
+
+
+def _messages(buffer: U1, offset: I8, rows: Any1, start: I8, size: I8, regular: Mask, into: Headers) -> None:
+    """Messages of services: they begin `start` bytes into their frames and take `size` bytes, as the frame says."""
+    head = gather(buffer, offset[rows] + start, _MESSAGE)
+    kind = np.minimum(head["flags"] >> 1, 3)
+    filled = head["length"].astype(np.int64) + _MESSAGE.itemsize == size
+    into.compound[rows] = head["flags"] & 1
+    _common(head, rows, start, kind, into)
+    into.paired[rows] = filled
+    into.plain[rows] = filled & regular & (kind <= qmi.INDICATION)
+
+
+def _common(head: Any1, rows: Any1, start: Any1, kind: U1, into: Headers) -> None:
+    into.message[rows] = start
+    into.type[rows] = kind
+    into.txn[rows] = head["txn"]
+    into.msgid[rows] = head["msgid"]
+    into.tlv_length[rows] = head["length"]
+
+
+def _qmux_frames(buffer: U1, offset: I8, length: U4, rows: Any1, into: Headers) -> None:
+    head = gather(buffer, offset[rows], _QMUX)
+    into.src_port[rows] = head["service"]
+    into.dst_port[rows] = head["client"]
+    left = length[rows].astype(np.int64) - _QMUX.itemsize
+    regular = head["length"].astype(np.int64) + 1 == length[rows]
+    start = np.full(len(rows), _QMUX.itemsize, np.int64)
+    ctl = head["service"] == qmi.CTL
+    wanted = ~ctl & (left >= _MESSAGE.itemsize)
+    _messages(buffer, offset, rows[wanted], start[wanted], left[wanted], regular[wanted], into)
+    into.paired[rows[wanted]] = True
+    wanted = ctl & (left >= _CTL.itemsize)
+    rows, left, regular = rows[wanted], left[wanted], regular[wanted]
+    inner = gather(buffer, offset[rows] + _QMUX.itemsize, _CTL)
+    kind = np.minimum(inner["flags"], 3)
+    _common(inner, rows, start[wanted], kind, into)
+    into.paired[rows] = True
+    into.plain[rows] = regular & (inner["length"].astype(np.int64) + _CTL.itemsize == left) & (kind <= qmi.INDICATION)
