@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
@@ -14,7 +14,7 @@ from qmisniff.definitions.model import Type
 from qmisniff.dissect.source import Writer
 from qmisniff.dissect.source_json import JsonWriter
 from qmisniff.dissect.source_tree import TreeWriter
-from qmisniff.dissect.source_values import ValuesWriter
+from qmisniff.dissect.source_values import Part, ValuesWriter
 
 # decode(data, start, end, output, budget) -> offset behind what was decoded. budget[0] counts down the elements that
 # may still be decoded. Raises Stop where decoding cannot go on.
@@ -34,8 +34,20 @@ _serial = itertools.count()
 
 def compile_tlv(kind: Type, path: str, enums: Enums, output: Output, careful: bool) -> Decode:
     """The function that decodes a value of type `kind` whose filter name is `path`."""
-    writer: Writer = output.value(enums, careful)
+    writer = output.value(enums, careful)
     writer.top(kind, path)
+    return _compiled(writer)
+
+
+def compile_sequence(parts: Sequence[Part], enums: Enums, output: Output) -> Decode:
+    """The function that decodes exactly this sequence of TLVs, heads included, and stops at any other."""
+    writer = output.value(enums, False)
+    assert isinstance(writer, ValuesWriter)  # a tree is not made that way
+    writer.sequence(parts)
+    return _compiled(writer)
+
+
+def _compiled(writer: Writer) -> Decode:
     source = writer.source()
     file = f"<qmisniff decoder {next(_serial)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)

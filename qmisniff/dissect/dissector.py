@@ -24,19 +24,19 @@ class Dissector:
         self.registry = registry
         self._messages = Messages(registry)
         self._transports = Transports(registry, self._messages.message)
-        self._json = FrameJson(self._walk)
+        self._json = FrameJson(self.walk)
 
     def tree(self, frame: Frame, context: Context) -> Field:
         """The frame as a tree; its children are the layers: frame, tap, qrtr, ..."""
         root = Field(FRAME, None, 0, len(frame.data))
-        self._walk(frame, context, TreeSink(root))
+        self.walk(frame, context, TreeSink(root))
         return root
 
     def values(self, frame: Frame, context: Context) -> dict[str, Any]:
         """The frame as filter name -> value (number, text, bytes, truth value), or a list of values where a field
         occurs more than once; the label of an enum stands under `NAME.label`."""
         sink = ValuesSink()
-        self._walk(frame, context, sink)
+        self.walk(frame, context, sink)
         return sink.into
 
     def message_values(self, service: int, data: bytes) -> dict[str, Any]:
@@ -52,10 +52,11 @@ class Dissector:
     def summary(self, frame: Frame, context: Context) -> Summary:
         """The frame as a row of a packet list."""
         sink = SummarySink()
-        self._walk(frame, context, sink)
+        self.walk(frame, context, sink)
         return sink.row(frame, self.registry)
 
-    def _walk(self, frame: Frame, context: Context, sink: Sink) -> None:
+    def walk(self, frame: Frame, context: Context, sink: Sink) -> None:
+        """Give every part of a frame to a sink, in the order of its bytes."""
         frame_layers(frame, context.number, sink)
         data = frame.data
         if frame.link is Link.QRTR:

@@ -1,166 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The TLVs of a QMI message: which there should be, and each one's decode functions, compiled when first met."""
+"""The TLVs of one kind of message: which there should be, and the quick ways through them."""
 
 from __future__ import annotations
 
-import itertools
-import struct
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from qmisniff.definitions.fields import Enums
-from qmisniff.definitions.model import RESULT_TLV, Bytes, Choice, Message, Struct, Tlv, Type
-from qmisniff.definitions.words import BUILTIN_ENUMS, RESULT
-from qmisniff.dissect import protobuf
-from qmisniff.dissect.compile import Decode, Output, compile_tlv
-from qmisniff.dissect.source import Reason, Stop
-from qmisniff.dissect.values import add
-from qmisniff.field import Field, FieldSpec, Kind, Problem, Severity
+from qmisniff.definitions.model import RESULT_TLV, Message
+from qmisniff.dissect.compile import Output
+from qmisniff.dissect.quick import Quick
+from qmisniff.dissect.tlv import RESULT_DECODER, TlvDecoder
 from qmisniff.protocol import qmi
-
-MAX_FIELDS = 4000  # of one message; what comes after them stays bytes
-MAX_TLVS = 256  # there are no more types
-
-UNDECODED = FieldSpec("qmi.tlv.undecoded", "Undecoded", Kind.BYTES)
-
-
-class TlvRange(NamedTuple):
-    """A TLV as it lies in the bytes; `end` is cut to what is there, `length` is what the TLV claims."""
-
-    type: int
-    length: int
-    start: int
-    value: int
-    end: int
-
-
-def tlv_ranges(data: bytes, start: int, end: int) -> Iterator[TlvRange]:
-    """The TLVs of `data[start:end]`; the last may be cut short. Fewer than three bytes at the end are no TLV."""
-    while end - start >= 3:
-        kind, length = qmi.TLV_HEAD.unpack_from(data, start)
-        value = start + 3
-        stop = min(value + length, end)
-        yield TlvRange(kind, length, start, value, stop)
-        start = stop
-
-
-class TlvDecoder:
-    """One TLV of one message."""
-
-    def __init__(self, tlv: Tlv, path: str, enums: Enums) -> None:
-        self.tlv = tlv
-        self._path = path
-        self._enums = enums
-        self._layouts: tuple[Type, ...] = tlv.type.layouts if isinstance(tlv.type, Choice) else (tlv.type,)
-        self._compiled: dict[tuple[int, Output, bool], Decode] = {}
-        # The fields of a struct stand directly below the TLV; any other value is one field below it.
-        self.inline = all(isinstance(layout, Struct) for layout in self._layouts)
-        self._protobuf = isinstance(tlv.type, Bytes) and tlv.type.protobuf
-        self.heading = FieldSpec(path if self.inline else "", f"TLV 0x{tlv.id:02x} {tlv.name}", Kind.NONE)
-
-    def _function(self, layout: int, output: Output, careful: bool) -> Decode:
-        found = self._compiled.get((layout, output, careful))
-        if found is None:
-            found = compile_tlv(self._layouts[layout], self._path, self._enums, output, careful)
-            self._compiled[layout, output, careful] = found
-        return found
-
-    def quick(self, output: Output) -> Decode:
-        """The decode function for a value that is as it should be: on any other it raises Stop or ends elsewhere."""
-        if self._protobuf:
-            return _never_quick
-        if len(self._layouts) == 1:
-            return self._function(0, output, False)
-
-        def first_that_fits(data: bytes, start: int, end: int, into: Any, budget: list[int]) -> int:
-            return self._function(self._fitting(data, start, end), output, False)(data, start, end, into, budget)
-
-        return first_that_fits
-
-    def _fitting(self, data: bytes, start: int, end: int) -> int:
-        """The index of the first layout that uses up all bytes; 0 where none does."""
-        for layout in range(len(self._layouts) if len(self._layouts) > 1 else 0):
-            try:
-                if self._function(layout, Output.VALUES, False)(data, start, end, {}, [MAX_FIELDS]) == end:
-                    return layout
-            except Stop:
-                pass
-        return 0
-
-    def tree(self, data: bytes, start: int, end: int, children: list[Field], budget: list[int]) -> Problem | None:
-        """Append the value's fields; whatever does not decode follows as bytes, and the problem says why."""
-        layout, made, left = self._fitting(data, start, end), len(children), budget[0]
-        try:
-            at = self._function(layout, Output.TREE, False)(data, start, end, children, budget)
-            if at == end:
-                return self._message_inside(children[-1], data, budget) if self._protobuf else None
-            stop = None
-        except Stop as early:
-            at, stop = early.at, early
-        if stop is not None and stop.reason is Reason.SHORT:
-            del children[made:]
-            budget[0] = left
-            at, stop = self._careful(layout, Output.TREE, data, start, end, children, budget)
-        problem = self._problem(at, stop, end)
-        if at < end:
-            children.append(Field(UNDECODED, data[at:end], at, end - at, [], problem))
-            return None
-        return problem
-
-    def values(self, data: bytes, start: int, end: int, into: dict[str, Any], budget: list[int]) -> Problem | None:
-        """Add the value's fields to a dict under their filter names."""
-        layout, part = self._fitting(data, start, end), dict[str, Any]()
-        at, stop = self._careful(layout, Output.VALUES, data, start, end, part, budget)
-        for name, value in part.items():
-            for each in value if isinstance(value, list) else (value,):
-                add(into, name, each)
-        if at < end:
-            add(into, UNDECODED.name, data[at:end])
-        elif self._protobuf and stop is None:
-            value = Field(UNDECODED, part[self._path], start, end - start)
-            problem = self._message_inside(value, data, budget)
-            for field in itertools.chain.from_iterable(child.walk() for child in value.children):
-                if field.spec.name:
-                    add(into, field.spec.name, field.value)
-                if field.spec.labels is not None and isinstance(field.value, int):
-                    add(into, f"{field.spec.name}.label", field.spec.labels[field.value])
-            return problem
-        return self._problem(at, stop, end)
-
-    def _message_inside(self, value: Field, data: bytes, budget: list[int]) -> Problem | None:
-        """Put the fields of the protocol buffer that the bytes of `value` are below it."""
-        assert isinstance(value.value, bytes)
-        end = value.offset + value.size
-        at = protobuf.grow(value, data, end - len(value.value), end, budget)
-        if at == end:
-            return None
-        text = Reason.BUDGET.value if budget[0] < 0 else "no protocol buffer from here on"
-        return Problem(Severity.NOTE, f"{self.tlv.name}: {text}", at, end - at)
-
-    def _careful(
-        self, layout: int, output: Output, data: bytes, start: int, end: int, into: Any, budget: list[int]
-    ) -> tuple[int, Stop | None]:
-        try:
-            return self._function(layout, output, True)(data, start, end, into, budget), None
-        except Stop as stop:
-            return stop.at, stop
-
-    def _problem(self, at: int, stop: Stop | None, end: int) -> Problem | None:
-        name, size = self.tlv.name, end - at
-        if stop is not None:
-            severity = Severity.ERROR if stop.reason is Reason.SHORT else Severity.NOTE
-            return Problem(severity, f"{name}: {stop.reason.value}", at, size)
-        if size:
-            return Problem(Severity.WARN, f"{name}: {size} bytes more than are described", at, size)
-        return None
-
-
-def _never_quick(data: bytes, start: int, end: int, into: Any, budget: list[int]) -> int:
-    """In place of a decode function: the message is taken TLV by TLV."""
-    raise Stop(start, Reason.BUDGET)
-
-
-RESULT_DECODER = TlvDecoder(Tlv(RESULT_TLV, "result", True, RESULT), "qmi", BUILTIN_ENUMS)
 
 
 class MessageDecoder:
@@ -176,58 +26,16 @@ class MessageDecoder:
         if kind == qmi.RESPONSE:
             self.tlvs[RESULT_TLV] = RESULT_DECODER
         self.mandatory = tuple(decoder.tlv for decoder in self.tlvs.values() if decoder.tlv.mandatory)
-        self._needed = frozenset(tlv.id for tlv in self.mandatory)
-        self._quick = {output: _Functions(self.tlvs, output) for output in Output}
+        needed = frozenset(tlv.id for tlv in self.mandatory)
+        self._values = Quick(self.tlvs, needed, enums, Output.VALUES)
+        self._json = Quick(self.tlvs, needed, enums, Output.JSON)
 
-    def quick(self, data: bytes, start: int, end: int, output: Output, into: Any) -> tuple[list[int], list[int]] | None:
-        """Decode the TLVs of a message that is all right, and give their types and lengths.
-
-        None where anything at all is wrong or unknown: `into` then holds rubbish, and the message must be taken TLV
-        by TLV to find out what it is.
-        """
-        types: list[int] = []
-        lengths: list[int] = []
-        functions, budget, head = self._quick[output], [MAX_FIELDS], qmi.TLV_HEAD.unpack_from
-        try:
-            for _ in range(MAX_TLVS):
-                if start >= end:
-                    break
-                kind, length = head(data, start)
-                start += 3
-                stop = start + length
-                if functions[kind](data, start, stop, into, budget) != stop:
-                    return None
-                types.append(kind)
-                lengths.append(length)
-                start = stop
-        except (KeyError, Stop, IndexError, struct.error):
-            return None
-        # A type twice makes fewer different types; a value beyond the end of the message has moved `start` there.
-        found = set(types)
-        return (types, lengths) if start == end and len(found) == len(types) and found >= self._needed else None
+    def values(self, data: bytes, start: int, end: int) -> dict[str, Any] | None:
+        """The values of the TLVs of a message that is all right; None for any other, which must be taken TLV by TLV."""
+        into: dict[str, Any] = {}
+        return into if self._values.decode(data, start, end, into) else None
 
     def json(self, data: bytes, start: int, end: int) -> list[str] | None:
-        """Pieces of JSON text, each beginning with a comma, for the TLVs of a message that is all right; else None."""
+        """The same as pieces of JSON text, each beginning with a comma."""
         pieces: list[str] = []
-        heads = self.quick(data, start, end, Output.JSON, pieces)
-        if heads is None:
-            return None
-        types, lengths = heads
-        if len(types) > 1:
-            pieces.append(f',"qmi.tlv.type":{types},"qmi.tlv.length":{lengths}')
-        elif types:
-            pieces.append(f',"qmi.tlv.type":{types[0]},"qmi.tlv.length":{lengths[0]}')
-        return pieces
-
-
-class _Functions(dict[int, Decode]):
-    """TLV type -> decode function, compiled when first asked for. Raises KeyError for a type that is not described."""
-
-    def __init__(self, decoders: dict[int, TlvDecoder], output: Output) -> None:
-        super().__init__()
-        self._decoders = decoders
-        self._output = output
-
-    def __missing__(self, kind: int) -> Decode:
-        function = self[kind] = self._decoders[kind].quick(self._output)
-        return function
+        return pieces if self._json.decode(data, start, end, pieces) else None

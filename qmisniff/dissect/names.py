@@ -10,9 +10,9 @@ from qmisniff.definitions.fields import all_specs
 from qmisniff.definitions.model import KINDS, Message
 from qmisniff.dissect import protobuf
 from qmisniff.dissect.frame_layer import FRAME, FRAME_SPECS, TAP
-from qmisniff.dissect.message import UNDECODED
 from qmisniff.dissect.qmi_layer import DATA, DATA_BYTES, QMI
 from qmisniff.dissect.sinks import EXPERT_MESSAGE, EXPERT_SEVERITY
+from qmisniff.dissect.tlv import UNDECODED
 from qmisniff.dissect.transport import CONTROL, MBIM, QMUX, QRTR, TRAILER
 from qmisniff.field import FieldSpec
 from qmisniff.protocol import mbim, qmi, qmux, qrtr, tftp

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from qmisniff.definitions import Registry
 from qmisniff.definitions.registry import Service
-from qmisniff.dissect.message import MAX_TLVS, RESULT_DECODER, MessageDecoder, TlvRange, tlv_ranges
+from qmisniff.dissect.message import MessageDecoder
 from qmisniff.dissect.sinks import Sink
+from qmisniff.dissect.tlv import MAX_TLVS, RESULT_DECODER, TlvRange, tlv_ranges
 from qmisniff.field import FieldSpec, Kind, Severity
 from qmisniff.protocol import qmi
 from qmisniff.protocol.context import Context

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from qmisniff.dissect.compile import Output
-from qmisniff.dissect.message import MAX_FIELDS, RESULT_DECODER, MessageDecoder, TlvDecoder, TlvRange
+from qmisniff.dissect.message import MessageDecoder
 from qmisniff.dissect.text import value_text
+from qmisniff.dissect.tlv import MAX_FIELDS, RESULT_DECODER, TlvDecoder, TlvRange
 from qmisniff.dissect.values import add, flag_names
 from qmisniff.field import Field, FieldSpec, Kind, Problem, Severity, Value
 from qmisniff.protocol import qmi
@@ -130,15 +130,10 @@ class ValuesSink:
             add(self.into, f"{spec.name}.label", label)
 
     def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
-        part: dict[str, Any] = {}
-        heads = decoder.quick(data, start, end, Output.VALUES, part)
-        if heads is None:
+        values = decoder.values(data, start, end)
+        if values is None:
             return False
-        self.into.update(part)
-        types, lengths = heads
-        if types:
-            self.into["qmi.tlv.type"] = types if len(types) > 1 else types[0]
-            self.into["qmi.tlv.length"] = lengths if len(types) > 1 else lengths[0]
+        self.into.update(values)
         return True
 
     def tlv(self, found: TlvRange, decoder: TlvDecoder | None, data: bytes) -> None:

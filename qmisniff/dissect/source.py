@@ -39,6 +39,7 @@ class Reason(Enum):
     SHORT = "the value ends inside this field"
     BUDGET = "too many fields to show"
     NO_CASE = "no layout is known for this selector"
+    OTHER = "another sequence of TLVs"
 
 
 class Stop(Exception):
@@ -75,6 +76,13 @@ class Close(NamedTuple):
     var: str
 
 
+class Check(NamedTuple):
+    """Bytes that must be there; the function stops where they are not."""
+
+    expected: bytes
+    var: str
+
+
 class Writer:
     """Walks a type and writes lines; what a decoded field becomes is left to the subclasses.
 
@@ -87,13 +95,17 @@ class Writer:
         self.enums = enums
         self.careful = careful
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {"__builtins__": {"range": range, "int": int, "len": len},
-                                      "stop": Stop, "SHORT": Reason.SHORT, "BUDGET": Reason.BUDGET,
-                                      "NO_CASE": Reason.NO_CASE, "unpack": unpack_from, "F": Field}
+        self.names: dict[str, Any] = {
+            "__builtins__": {"range": range, "int": int, "len": len},
+            "stop": Stop,
+            "unpack": unpack_from,
+            "F": Field,
+            **{reason.name: reason for reason in Reason},
+        }
         self.serial = itertools.count()
         self.depth = 1
         self.end = "e"
-        self.run: list[Fixed | Open | Close] = []
+        self.run: list[Fixed | Open | Close | Check] = []
         self.scopes: list[dict[str, tuple[str, Type]]] = [{}]  # earlier fields: variable, type
 
     # ---- source ----
@@ -170,29 +182,35 @@ class Writer:
     def flush(self) -> None:
         """Write out the run of fixed-size fields."""
         run, self.run = self.run, []
-        fixed = [item for item in run if isinstance(item, Fixed)]
-        if fixed:
-            formats = [struct_code(item.kind) for item in fixed]
+        unpacked = [item for item in run if isinstance(item, Fixed | Check)]
+        if unpacked:
+            formats = [
+                struct_code(item.kind) if isinstance(item, Fixed) else f"{len(item.expected)}s" for item in unpacked
+            ]
             layout = Struct("<" + "".join(formats))
             self.need(layout.size)
             if formats == ["B"]:
-                self.add(f"{fixed[0].var} = d[p]")
+                self.add(f"{unpacked[0].var} = d[p]")
             else:
-                self.add(f"{', '.join(item.var for item in fixed)}, = {self.const(layout.unpack_from)}(d, p)")
-            for kind, _, _, var in fixed:
-                if isinstance(kind, Number) and struct_code(kind).endswith("s"):
-                    self.add(f"{var} = {self.const(number_from(kind))}({var})")
+                self.add(f"{', '.join(item.var for item in unpacked)}, = {self.const(layout.unpack_from)}(d, p)")
+            for item in unpacked:
+                if isinstance(item, Check):
+                    self.add(f"if {item.var} != {self.const(item.expected)}: raise stop(p, OTHER)")
+                elif isinstance(item.kind, Number) and struct_code(item.kind).endswith("s"):
+                    self.add(f"{item.var} = {self.const(number_from(item.kind))}({item.var})")
         at = 0
-        for item in run:
+        for step in run:
             position = f"p + {at}" if at else "p"
-            if isinstance(item, Fixed):
-                size = size_of(item.kind)
-                self.leaf(item.kind, item.path, item.target, item.var, position, str(size))
-                at += size
-            elif isinstance(item, Open):
-                self.open(item, position)
-            else:
-                self.close(item, position)
+            match step:
+                case Fixed(kind, path, target, var):
+                    self.leaf(kind, path, target, var, position, str(size_of(kind)))
+                    at += size_of(kind)
+                case Check(expected):
+                    at += len(expected)
+                case Open():
+                    self.open(step, position)
+                case Close():
+                    self.close(step, position)
         if at:
             self.add(f"p += {at}")
 

@@ -57,6 +57,11 @@ class JsonWriter(ValuesWriter):
     def put(self, path: str, value: str) -> None:
         self.held.append((f',"{path}":%s', value))
 
+    @staticmethod
+    def put_heads(into: list[str], types: list[int], lengths: list[int]) -> None:  # type: ignore[override]
+        kind, length = (types, lengths) if len(types) > 1 else (types[0], lengths[0])
+        into.append(f',"qmi.tlv.type":{kind},"qmi.tlv.length":{length}')
+
     def put_column(self, path: str, column: str, value: str) -> None:
         self.add(f"if {column}: o.append({self.const(_list)}({self.const(path)}, {value}))")
 

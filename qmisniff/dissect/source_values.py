@@ -3,14 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from struct import calcsize
+from typing import Any, NamedTuple
 
 from qmisniff.definitions.fields import Enums, bit_spec
 from qmisniff.definitions.model import Number, Struct, Type
 from qmisniff.dissect import values
-from qmisniff.dissect.source import Close, Open, Writer, fixed_leaves, number_from, struct_code
+from qmisniff.dissect.source import Check, Close, Open, Writer, fixed_leaves, number_from, size_of, struct_code
 from qmisniff.field import Kind
+
+
+class Part(NamedTuple):
+    """One TLV of a sequence: its filter name, its type (None: only `decode` knows), and what decodes it alone."""
+
+    id: int
+    path: str
+    kind: Type | None
+    decode: Callable[[bytes, int, int, Any, list[int]], int]
 
 
 class ValuesWriter(Writer):
@@ -35,6 +46,40 @@ class ValuesWriter(Writer):
             indented = [f"    {line}" for line in body]
             self.lines = [*begin, "    try:", *indented, "    finally:", *[f"    {line}" for line in self.lines]]
         return super().source()
+
+    def sequence(self, parts: Sequence[Part]) -> None:
+        """A whole sequence of TLVs with their heads. Values of fixed size are unpacked together across TLVs."""
+        lengths: list[str] = []
+        for part in parts:
+            leaves = fixed_leaves(part.kind, part.path) if part.kind is not None else None
+            if leaves is not None:
+                size = sum(size_of(kind) for _, kind in leaves)
+                self.run.append(Check(struct.pack("<BH", part.id, size), self.var()))
+                for path, kind in leaves:
+                    self.value(kind, path, "o")
+                lengths.append(str(size))
+                continue
+            self.flush()
+            length, stop = self.var(), self.var()
+            self.need(3)
+            self.add(f"if d[p] != {int(part.id)}: raise stop(p, OTHER)")
+            self.add(f"{length} = d[p + 1] | d[p + 2] << 8")
+            self.add(f"{stop} = p + 3 + {length}")
+            ended = f"{self.const(part.decode)}(d, p + 3, {stop}, o, g)"
+            self.add(f"if {stop} > e or {ended} != {stop}: raise stop(p, OTHER)")
+            self.add(f"p = {stop}")
+            lengths.append(length)
+        self.flush()
+        types = [str(int(part.id)) for part in parts]
+        for path, found in (("qmi.tlv.type", types), ("qmi.tlv.length", lengths)):
+            self.put(path, found[0] if len(found) == 1 else f"[{', '.join(found)}]")
+        self.settle()
+
+    @staticmethod
+    def put_heads(into: dict[str, Any], types: list[int], lengths: list[int]) -> None:
+        """What `sequence` says about the TLVs themselves, where they were decoded one by one."""
+        into["qmi.tlv.type"] = types if len(types) > 1 else types[0]
+        into["qmi.tlv.length"] = lengths if len(types) > 1 else lengths[0]
 
     # ---- what a value becomes ----
 

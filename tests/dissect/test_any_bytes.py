@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from qmisniff.definitions import Registry
 from qmisniff.dissect import Dissector
-from qmisniff.dissect.message import MAX_FIELDS
 from qmisniff.dissect.sinks import to_json
 from qmisniff.dissect.text import field_text
+from qmisniff.dissect.tlv import MAX_FIELDS
 from qmisniff.field import Field, Severity
 from qmisniff.frame import Frame, Link
 from qmisniff.paths import data_dir

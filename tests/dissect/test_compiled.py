@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 
 from qmisniff.definitions.model import Array, Length, Number, Struct, Text, Tlv, Type, Union
 from qmisniff.dissect.compile import Output
-from qmisniff.dissect.message import UNDECODED, TlvDecoder
 from qmisniff.dissect.source import Stop
+from qmisniff.dissect.tlv import UNDECODED, TlvDecoder
 from qmisniff.dissect.values import flag_names
 from qmisniff.field import Field, Kind
 from tests.dissect.interpreter import Interpreter, TooShort

@@ -14,8 +14,8 @@ from qmisniff.definitions.load import Invalid, parse
 from qmisniff.definitions.model import Array, Length, Number, Struct, Text, Tlv, Union
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.compile import Output
-from qmisniff.dissect.message import TlvDecoder
 from qmisniff.dissect.text import field_text
+from qmisniff.dissect.tlv import TlvDecoder
 from qmisniff.field import Field
 from qmisniff.frame import Link
 from qmisniff.protocol.context import Context
