@@ -51,12 +51,14 @@ def add(verbs: Verbs) -> None:
         "qmisniff read modem.pcapng -V -c 10",
         "qmisniff read modem.pcapng -T json | jq '.[].info'",
         "qmisniff read modem.pcapng -T ndjson | grep get_signal_info",
+        "qmisniff read modem.pcapng -Y 'qmi.service == nas && qmi.result != success'",
     )
     added.add_argument("file", metavar="FILE", help="a pcapng or pcap file, - for standard input")
     added.add_argument("-V", dest="tree", action="store_true", help="print the decoded tree of each packet")
     added.add_argument("-x", dest="bytes", action="store_true", help="print the bytes of each packet")
     added.add_argument("-T", dest="format", choices=FORMATS, default="text", help="output format")
-    added.add_argument("-c", dest="count", metavar="N", type=_count, help="stop after N packets")
+    added.add_argument("-c", dest="count", metavar="N", type=_count, help="read N packets, then stop")
+    added.add_argument("-Y", dest="filter", metavar="FILTER", help="print only packets that pass a display filter")
     definitions_option(added)
 
     verbs.add(interfaces, "list every source, and whether it can run here", "qmisniff interfaces")
@@ -84,15 +86,20 @@ def read(options: argparse.Namespace) -> int:
     from qmisniff.capture_file import Reader
     from qmisniff.dissect import Dissector
     from qmisniff.export import Detail, open_format
+    from qmisniff.filter import compile_filter
     from qmisniff.store import Store
 
     with _open(options.file) as stream, registry(options) as definitions:
         reader = Reader(stream, options.file)
         detail = Detail(tree=options.tree, bytes=options.bytes)
-        form = open_format(options.format, Dissector(definitions), sys.stdout, detail)
+        dissector = Dissector(definitions)
+        chosen = compile_filter(options.filter, definitions) if options.filter is not None else None
+        form = open_format(options.format, dissector, sys.stdout, detail)
         store = Store()
         for row in _rows(store, reader, stream.seekable()):
-            form.write(store.frame(row), store.context(row))
+            frame, context = store.frame(row), store.context(row)
+            if chosen is None or chosen.matches(frame, context, dissector):
+                form.write(frame, context)
             if row + 1 == options.count:
                 break
         form.close()

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every name that a filter can use and its type; what was probably meant by a name that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from difflib import get_close_matches
+from enum import Enum
+
+from qmisniff.definitions import Registry
+from qmisniff.dissect.names import header_specs
+from qmisniff.dissect.transport import TFTP
+from qmisniff.field import FieldSpec, Kind
+
+
+class Type(Enum):
+    """How values are written and compared: the field's Kind, and what only filters tell apart."""
+
+    PROTOCOL = "a protocol"  # the bytes it spans
+    HEADING = "a heading"  # has no value of its own
+    UINT = "an unsigned number"
+    INT = "a number"
+    FLOAT = "a fraction"
+    BOOL = "a truth value"
+    STRING = "a string"
+    BYTES = "bytes"
+    IPV4 = "an IPv4 address"
+    IPV6 = "an IPv6 address"
+    ETHER = "a MAC address"
+    TIME = "a date and time"  # nanoseconds since 1970
+    SECONDS = "seconds"  # nanoseconds, written as seconds
+
+
+NUMBERS = frozenset({Type.UINT, Type.INT, Type.FLOAT})
+TEXTS = frozenset({Type.STRING, Type.BYTES, Type.PROTOCOL})  # compare as bytes, with strings as with bytes
+_SPECIAL = {"frame.time": Type.TIME, "frame.time_epoch": Type.SECONDS}
+_SERVICES = frozenset({"qmi.service", "qrtr.service", "qrtr.ctrl.service", "qmux.service"})
+
+
+class Catalogue:
+    """The names of one registry. A service's file is read when a name of it is asked for."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        services = {header.id: header.service for header in registry.headers.values()}
+        specs = (TFTP, *header_specs())
+        self.headers = {
+            spec.name: replace(spec, labels=services) if spec.name in _SERVICES else spec for spec in specs
+        }
+
+    def find(self, name: str) -> FieldSpec | None:
+        """What stands under a name, None where nothing does."""
+        return self.headers.get(name) or self.registry.field(name)
+
+    def type_of(self, spec: FieldSpec) -> Type:
+        """How the values of a field are compared."""
+        if spec.kind is Kind.NONE:
+            return Type.PROTOCOL if spec.name in self.headers else Type.HEADING
+        return _SPECIAL.get(spec.name) or Type[spec.kind.name]
+
+    def similar(self, name: str) -> str:
+        """The name that was probably meant, "" where none is near."""
+        name = name.lower()
+        if self.find(name):
+            return name
+        parts = name.split(".")
+        if parts[0] == "qmi" and len(parts) > 2:
+            service = self.registry.service_named(parts[1])
+            if service is None:
+                names = [header.name for header in self.registry.headers.values()]
+                return _nearest(f"qmi.{parts[1]}", (f"qmi.{each}" for each in names))
+            message = service.message_named(parts[2])
+            if message is None:
+                titles = (f"{service.prefix}.{each}" for each in service.message_names())
+                return _nearest(f"{service.prefix}.{parts[2]}", titles)
+            return _nearest(name, service.specs(message))
+        return _nearest(name, self.headers)
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    found = get_close_matches(name[:200], list(names), 1, 0.75)
+    return found[0] if found else ""
