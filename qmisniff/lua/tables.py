@@ -32,7 +32,7 @@ from qmisniff.protocol import instances, qmi, qmux, qrtr
 from qmisniff.protocol.errors import ERRORS, RESULTS
 from qmisniff.protocol.layout import Layout
 
-_OURS = ("tap", "qrtr", "qmux", "qmi")  # of all other headers, Wireshark's own dissectors have the names
+_OURS = ("tap", "qrtr", "qmux", "qmi", "protobuf")  # of all other headers, Wireshark's own dissectors have the names
 _FRAMES = {qmi.RESPONSE_TO.name: "request_frame", qmi.RESPONSE_IN.name: "response_frame"}
 _LAYOUTS = {
     "qrtr_v1": qrtr.V1,
@@ -91,7 +91,9 @@ def _headers(names: Mapping[int, str]) -> Iterator[str]:
 
 def _field(spec: FieldSpec, labels: Mapping[int, str] | None) -> str:
     kind = _FRAMES.get(spec.name, spec.kind.value)
-    words = [quoted(spec.name), quoted(spec.label), quoted(kind), str(spec.size or 4)]
+    # Where a number's size is not said, it is no more than a word; Wireshark's own protobuf fields have 64 bits.
+    size = spec.size or (8 if spec.name.startswith("protobuf.") else 4)
+    words = [quoted(spec.name), quoted(spec.label), quoted(kind), str(size)]
     if spec.hex:
         words.append("hex=true")
     if spec.unit and spec.kind is not Kind.FLOAT:

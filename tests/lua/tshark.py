@@ -21,7 +21,7 @@ from qmisniff.frame import Frame
 from qmisniff.lua import lua_text
 from qmisniff.store import Store
 
-NAMES = ("qmi.", "qrtr.", "qmux.", "tap.", "data.data")  # of what is compared
+NAMES = ("qmi.", "qrtr.", "qmux.", "tap.", "data.data", "protobuf.")  # of what is compared
 EXPERT = "_ws.expert.message"
 DATA_AT = 16 + 32  # in a record of ours: tags of the exported PDU, tap header
 

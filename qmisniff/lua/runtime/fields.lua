@@ -61,12 +61,19 @@ local function register(protocols, default)
     local of = {}
     for _, name in ipairs(order) do
         local spec = specs[name]
-        local made = field_makers[spec.kind](spec.name or name, spec)
+        local made
+        if name:find("^protobuf%.") then
+            -- Wireshark has these names itself: where a version of it means something else by one, that one is not shown.
+            local done, field = pcall(field_makers[spec.kind], name, spec)
+            made = done and field or nil
+        else
+            made = field_makers[spec.kind](spec.name or name, spec)
+        end
         fields[name] = made
         local owner = protocols[name:match("^[^.]+")] or default
         of[owner] = of[owner] or {}
         local list = of[owner]
-        list[#list + 1] = made
+        list[#list + 1] = made -- nil adds nothing
     end
     for owner, list in pairs(of) do owner.fields = list end
     local groups = { expert.group.COMMENTS_GROUP, expert.group.UNDECODED, expert.group.PROTOCOL, expert.group.MALFORMED }

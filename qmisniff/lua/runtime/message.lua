@@ -6,7 +6,6 @@ local REQUEST, RESPONSE, INDICATION = 0, 1, 2
 local KINDS = { [0] = "Request", "Response", "Indication" }
 local RESULT_TLV, MAX_TLVS, SHOWN_TLVS = 0x02, 256, 8
 local data_dissector = Dissector.get("data")
-local protobuf_dissector -- looked up when first needed
 
 local services = definitions.services
 local service_names = definitions.service_names
@@ -83,11 +82,6 @@ local function tlv_value(decoder, start, e, tree)
     if at < e then return WARN, format("%s: %d bytes more than are described", decoder.name, e - at), at end
 end
 
-local function show_protobuf(start, e, pinfo, tree)
-    protobuf_dissector = protobuf_dissector or Dissector.get("protobuf")
-    if start < e and tree_wanted then protobuf_dissector:call(tvb(start, e - start):tvb(), pinfo, tree) end
-end
-
 -- The result beside the TLV's name; a failure is remarkable.
 local function show_result(item, start, value, e)
     if e - value < 4 then return end
@@ -102,7 +96,7 @@ local function show_result(item, start, value, e)
     return "the request failed: " .. text
 end
 
-local function one_tlv(kind, length, start, value, e, decoder, pinfo, layer)
+local function one_tlv(kind, start, value, e, decoder, layer)
     local item
     if tree_wanted then
         local heading = decoder and decoder.heading
@@ -128,7 +122,14 @@ local function one_tlv(kind, length, start, value, e, decoder, pinfo, layer)
     elseif tree_visible and not decoder.inline and shown_text and decoder.layouts[1][1] ~= "array" then
         item:append_text(sub(shown_text, (shown_text:find(": ", 1, true) or 0)))
     end
-    if decoder.protobuf and not severity then show_protobuf(value, e, pinfo, item or layer) end
+    if decoder.protobuf and not severity and item then
+        local content = value + (decoder.layouts[1][2].prefix or 0)
+        at = show_protobuf(content, e, item, 0)
+        if at < e then
+            local why = budget < 0 and BUDGET or "no protocol buffer from here on"
+            severity, text = NOTE, decoder.name .. ": " .. why
+        end
+    end
     if severity then
         note_problem(severity, text)
         local shown_at = item or layer
@@ -163,7 +164,7 @@ local function message_decoder(service, msgid, kind)
     return made
 end
 
-local function tlvs(start, stop_, kind, decoder, pinfo, layer)
+local function tlvs(start, stop_, kind, decoder, layer)
     local known = decoder and decoder.tlvs or {}
     local complete = decoder and decoder.known
     local names, seen, failed, count, at = {}, {}, false, 0, start
@@ -182,7 +183,7 @@ local function tlvs(start, stop_, kind, decoder, pinfo, layer)
         else
             names[#names + 1] = tlv and tlv.name or format("0x%02x", id)
         end
-        one_tlv(id, length, at, value, e, tlv, pinfo, layer)
+        one_tlv(id, at, value, e, tlv, layer)
         if value + length > stop_ then
             local text = format("TLV 0x%02x says %d bytes, %d are left", id, length, stop_ - value)
             problem(layer, ERROR, text, at, e - at)
@@ -309,7 +310,7 @@ local function message(start, stop_, number, context, pinfo, tree)
     elseif decoder and not decoder.known and KINDS[header.type] then
         problem(layer, NOTE, format("%s is not described as %s", decoder.title, KINDS[header.type]:lower()), start, 1)
     end
-    local names = tlvs(header.tlvs, math.min(last, stop_), header.type, decoder, pinfo, layer)
+    local names = tlvs(header.tlvs, math.min(last, stop_), header.type, decoder, layer)
     if last < stop_ then
         show_data(last, stop_, pinfo, tree)
         problem(layer, WARN, format("%d bytes after the message", stop_ - last), last, stop_ - last)

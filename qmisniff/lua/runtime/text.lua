@@ -1,5 +1,7 @@
 ---------------------------------------------------------------- text
 
+local valid_utf8, to_nul, no_nul, plmn, text_readers, encoding_of -- what the other parts use of this one
+do
 local function utf8_of(code)
     if code < 0x80 then return string.char(code) end
     if code < 0x800 then return string.char(0xC0 + floor(code / 64), 0x80 + code % 64) end
@@ -22,7 +24,7 @@ local function utf8_shape(first)
 end
 
 -- UTF-8 as it is; bytes that are none become \xNN.
-local function valid_utf8(raw)
+function valid_utf8(raw)
     if not raw:find("[\128-\255]") then return raw end
     local parts, at, size = {}, 1, #raw
     while at <= size do
@@ -55,13 +57,13 @@ local function valid_utf8(raw)
 end
 
 -- Up to the first zero byte.
-local function to_nul(raw)
+function to_nul(raw)
     local zero = raw:find("\0", 1, true)
     return zero and sub(raw, 1, zero - 1) or raw
 end
 
 -- Wireshark's strings end at a zero byte; one in the middle is shown as an escape.
-local function no_nul(text)
+function no_nul(text)
     if not text:find("\0", 1, true) then return text end
     local parts, at = {}, 1
     while true do
@@ -170,13 +172,13 @@ end
 
 local PLMN = { [0] = "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "" }
 
-local function plmn(raw)
+function plmn(raw)
     local a, b, c = byte(raw, 1, 3)
     return PLMN[a % 16] .. PLMN[floor(a / 16)] .. PLMN[b % 16] .. PLMN[c % 16] .. PLMN[floor(c / 16)] ..
         PLMN[floor(b / 16)]
 end
 
-local text_readers = { string = plain_text, utf16 = utf16_le, gsm7 = gsm7, bcd = bcd }
+text_readers = { string = plain_text, utf16 = utf16_le, gsm7 = gsm7, bcd = bcd }
 
 -- How the label of an encoding begins -> what reads it; the longest that fits counts.
 local encodings = {
@@ -184,10 +186,11 @@ local encodings = {
     utf16 = utf16_be, ucs2le = utf16_le, utf16le = utf16_le,
 }
 
-local function encoding_of(label)
+function encoding_of(label)
     local bare, best = (label or ""):gsub("_", ""), ""
     for word in pairs(encodings) do
         if sub(bare, 1, #word) == word and #word > #best then best = word end
     end
     return encodings[best] or hex_digits
+end
 end

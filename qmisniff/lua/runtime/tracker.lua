@@ -31,14 +31,14 @@ end
 -- Pairs a message with its request or response.
 local function pair(pinfo, context, header, key)
     if header.type == REQUEST then
-        open_requests[key] = { context = context, frame = pinfo.number, time = pinfo.abs_ts }
+        open_requests[key] = { context = context, frame = pinfo.number, time = pinfo.rel_ts }
     elseif header.type == RESPONSE then
         local asked = open_requests[key]
         if asked then
             open_requests[key] = nil
             asked.context.response = pinfo.number
             context.request = asked.frame
-            context.time = pinfo.abs_ts - asked.time
+            context.time = pinfo.rel_ts - asked.time
         end
     end
 end

@@ -150,6 +150,17 @@ local function show_payload(start, stop_, context, pinfo, tree)
     if service then return service_name(service), format("%d bytes", stop_ - start) end
 end
 
+local function show_trailer(start, size, tree)
+    local layer = tree
+    if tree_wanted then
+        layer = tree:add(fields["qrtr.trailer"], tvb(start, size - start))
+        layer:add(fields["qrtr.padding"], tvb(start, size - start))
+    end
+    if size - start > 3 then
+        problem(layer, WARN, format("%d bytes after the payload", size - start), start, size - start)
+    end
+end
+
 local function show_packet(pinfo, tree)
     local size = #bytes
     local header = parse_packet(size)
@@ -188,11 +199,6 @@ local function show_packet(pinfo, tree)
     if stop_ > size then
         problem(layer, ERROR, format("%.0f bytes of the payload are missing", stop_ - size), 0, header.payload)
         stop_ = size
-    elseif stop_ < size then
-        if tree_wanted then layer:add(fields["qrtr.padding"], tvb(stop_, size - stop_)) end
-        if size - stop_ > 3 then
-            problem(layer, WARN, format("%d bytes after the payload", size - stop_), stop_, size - stop_)
-        end
     end
     local context, first = context_at(pinfo, 0)
     local to_names = header.src_port == 0xFFFFFFFE or header.dst_port == 0xFFFFFFFE
@@ -208,8 +214,9 @@ local function show_packet(pinfo, tree)
         protocol, info = "QRTR", show_control(header, start, stop_, tree)
     elseif stop_ > start then
         protocol, info = show_payload(start, stop_, context, pinfo, tree)
-        if protocol and not info then return end -- the other dissector has set the columns
     end
+    if stop_ < size then show_trailer(stop_, size, tree) end
+    if protocol == "TFTP" then return end -- its dissector has set the columns
     info = info or (header.type == DATA and format("DATA, %.0f bytes", header.size) or name or "")
     set_columns(pinfo, source, destination, protocol or "QRTR", info)
 end

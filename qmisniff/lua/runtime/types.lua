@@ -163,8 +163,8 @@ local compile
 
 local function scaled_adder(kind, read)
     local num, den = kind.num or 1, kind.den
-    if den then
-        return function(tree, field, p, size) return tree:add(field, tvb(p, size), read(p) * num / den) end
+    if den then -- adding zero makes a zero of a negative one
+        return function(tree, field, p, size) return tree:add(field, tvb(p, size), read(p) * num / den + 0) end
     end
     if kind[1] == "i" or num < 0 then
         return function(tree, field, p, size) return tree:add(field, tvb(p, size), Int64.new(read(p)) * Int64.new(num)) end
@@ -188,18 +188,35 @@ local function number_adder(kind, read)
     return function(tree, field, p, size) return tree:add_le(field, tvb(p, size)) end
 end
 
+-- The bits from `low` on of a number of more than four bytes, which a double does not hold exactly.
+local function wide_bits(kind, p, low, width)
+    local size, words = kind[2], {}
+    for at = 0, 3 do -- sixteen bits each
+        local first, count = at * 2, math.min(2, size - at * 2)
+        if count > 0 then words[at] = kind.be and big(p + size - first - count, count) or little(p + first, count) end
+    end
+    local value, scale, at = 0, 1, low
+    while at < low + width do
+        local word, from = words[floor(at / 16)] or 0, at % 16
+        local count = math.min(16 - from, low + width - at)
+        value = value + floor(word / 2 ^ from) % 2 ^ count * scale
+        scale, at = scale * 2 ^ count, at + count
+    end
+    return value
+end
+
 -- Shows the bits of the number at p below its item.
-local function bits_adder(kind, path, read)
+local function bits_adder(kind, path)
     local parts = {}
     for at, part in ipairs(kind.bits) do
-        parts[at] = { field = fields[path .. "." .. part[1]], low = 2 ^ part[2], width = 2 ^ part[3],
+        parts[at] = { field = fields[path .. "." .. part[1]], low = part[2], width = part[3],
                       truth = bits_kind(part) == "bool" }
     end
     local size = kind[2]
     return function(item, p)
         for _, part in ipairs(parts) do
             if size > 4 then
-                local value = floor(read(p) / part.low) % part.width
+                local value = wide_bits(kind, p, part.low, part.width)
                 item:add(part.field, tvb(p, size), part.truth and value ~= 0 or not part.truth and UInt64.new(value))
             elseif kind.be then
                 item:add(part.field, tvb(p, size))
@@ -214,7 +231,7 @@ local function compile_number(kind, path, stored)
     local size, field = kind[2], fields[path]
     local read = number_reader(kind[1], size, kind.be)
     local add = number_adder(kind, read)
-    local add_bits = kind.bits and bits_adder(kind, path, read)
+    local add_bits = kind.bits and bits_adder(kind, path)
     local suffix = kind.flags and flags_suffix(size, kind.be, kind.flags)
     local float_unit = kind.unit and number_kind(kind) == "float" and " " .. kind.unit
     return function(p, e, tree, scope)
