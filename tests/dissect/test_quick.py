@@ -31,7 +31,7 @@ class SlowSink(ValuesSink):
 
 def slow(dissector: Dissector, frame: Frame, context: Context) -> dict[str, Any]:
     sink = SlowSink()
-    dissector._walk(frame, context, sink)
+    dissector.walk(frame, context, sink)
     return sink.into
 
 
