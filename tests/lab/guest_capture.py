@@ -120,6 +120,7 @@ class Capture:
             os.dup2(output, 1)
             os.dup2(errors, 2)
             os.closerange(3, 256)
+            sys.stdout = os.fdopen(1, "w", closefd=False)  # the old one remembers what it wrote to
             code = 1
             try:
                 code = main(["capture", *arguments])
