@@ -26,7 +26,7 @@ from tests.tui.conversation import conversation
 
 SAMPLE = data_dir("captures") / "first-contact.pcapng"
 PROGRAM = Path(sys.executable).with_name("qmisniff")
-PATIENCE_S = 20
+PATIENCE_S = 60  # on a machine that does other things too
 
 
 class Terminal:
@@ -38,7 +38,9 @@ class Terminal:
 
     def tmux(self, *words: str) -> str:
         """Run one tmux command and return what it prints."""
-        done = subprocess.run(["tmux", "-L", self._name, "-f", "/dev/null", *words], capture_output=True, text=True)
+        done = subprocess.run(
+            ["tmux", "-L", self._name, "-f", "/dev/null", *words], capture_output=True, text=True, timeout=PATIENCE_S
+        )
         return done.stdout
 
     def run(self, command: str, size: tuple[int, int] = (110, 40)) -> None:
