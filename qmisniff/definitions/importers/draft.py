@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from qmisniff.definitions.fields import all_specs
 from qmisniff.definitions.lint import swallows
-from qmisniff.definitions.load import NAME, RESERVED, Definition, Enum
+from qmisniff.definitions.load import Definition, Enum
 from qmisniff.definitions.model import (
     KINDS,
     RESULT_TLV,
@@ -26,6 +26,7 @@ from qmisniff.definitions.model import (
     parts,
     smallest,
 )
+from qmisniff.definitions.typereader import NAME, RESERVED
 from qmisniff.definitions.words import RESULT
 from qmisniff.field import Kind
 
