@@ -30,9 +30,13 @@ EXPORTED_PDU = 252
 USER0 = 147
 
 _TAG_DISSECTOR, _TAG_END = 12, 0
-_TAP_VERSION = 1
-_TAP = struct.Struct("<BBBBHBxiI16s")
-_BARE = {"qrtr": Link.QRTR, "qmux": Link.QMUX, "qmi": Link.QMI}
+TAP_VERSION = 1
+TAP_FIELDS = (
+    ("version", "B"), ("size", "B"), ("hook", "B"), ("flags", "B"), ("cpu", "H"), ("link", "B"), ("reserved", "x"),
+    ("pid", "i"), ("original", "I"), ("comm", "16s"),
+)  # fmt: skip
+_TAP = struct.Struct("<" + "".join(code for _, code in TAP_FIELDS))
+BARE = {"qrtr": Link.QRTR, "qmux": Link.QMUX, "qmi": Link.QMI}
 _TAGS = struct.pack(">HH8sHH", _TAG_DISSECTOR, 8, b"qmisniff", _TAG_END, 0)
 _HEAD = len(_TAGS) + _TAP.size
 _HOOKS = {hook.value: hook for hook in Hook}
@@ -113,7 +117,7 @@ class Writer:
 
     def _block(self, frame: Frame) -> bytes:
         tap = _TAP.pack(
-            _TAP_VERSION,
+            TAP_VERSION,
             _TAP.size,
             frame.hook,
             frame.flags,
@@ -149,31 +153,32 @@ class Reader:
     """
 
     def __init__(self, stream: BinaryIO, name: str = "capture") -> None:
-        self._records = RecordReader(stream, name)
+        self.records = RecordReader(stream, name)
         self._origins: dict[int, tuple[Interface, Origin]] = {}
 
     @property
     def damage(self) -> str:
         """Empty, or what is wrong with the file; complete once the iteration has ended."""
-        return self._records.damage
+        return self.records.damage
 
     @property
     def dropped(self) -> int:
         """Packets lost as the file's last statistics block counts them; 0 where there is none (yet)."""
-        return int.from_bytes(self._records.statistics.get(pcapng.ISB_DROPPED, b""), "little")
+        return int.from_bytes(self.records.statistics.get(pcapng.ISB_DROPPED, b""), "little")
 
     def __iter__(self) -> Iterator[Frame]:
-        for record in self._records:
+        for record in self.records:
             yield frame_of(record, self._origin(record.interface))
 
     def _origin(self, interface: Interface) -> Origin:
         known = self._origins.get(id(interface))
         if known is None:
-            known = self._origins[id(interface)] = (interface, _origin_of(interface))
+            known = self._origins[id(interface)] = (interface, origin_of(interface))
         return known[1]
 
 
-def _origin_of(interface: Interface) -> Origin:
+def origin_of(interface: Interface) -> Origin:
+    """What captured the frames of an interface."""
     def text(code: int) -> str:
         return interface.options.get(code, b"").decode("utf-8", "replace").rstrip("\0")
 
@@ -193,13 +198,13 @@ def frame_of(record: Record, origin: Origin) -> Frame:
     if link_type == USER0:
         link = Link.QMUX
     elif link_type == EXPORTED_PDU:
-        dissector, at = _exported_pdu(data)
+        dissector, at = exported_pdu(data)
         if dissector == "qmisniff":
             frame = _tapped(record, at, direction, origin)
             if frame is not None:
                 return frame
-        elif dissector in _BARE:
-            link, start = _BARE[dissector], at
+        elif dissector in BARE:
+            link, start = BARE[dissector], at
     return Frame(
         record.ts_ns,
         data[start:],
@@ -217,7 +222,7 @@ def _tapped(record: Record, at: int, direction: Direction, origin: Origin) -> Fr
     if len(record.data) < at + _TAP.size:
         return None
     version, size, hook, flags, cpu, link, pid, original, comm = _TAP.unpack_from(record.data, at)
-    if version != _TAP_VERSION or size < _TAP.size or link not in _LINKS:
+    if version != TAP_VERSION or size < _TAP.size or link not in _LINKS:
         return None
     data = record.data[at + size :]
     return Frame(
@@ -236,7 +241,7 @@ def _tapped(record: Record, at: int, direction: Direction, origin: Origin) -> Fr
     )
 
 
-def _exported_pdu(data: bytes) -> tuple[str, int]:
+def exported_pdu(data: bytes) -> tuple[str, int]:
     """Dissector name and offset of the packet behind the tags of an exported PDU; ("", 0) where they are broken.
 
     Layout: Wireshark's epan/exported_pdu.h; tags and lengths are big-endian, a tag of type 0 ends them.

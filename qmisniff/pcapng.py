@@ -173,7 +173,8 @@ class RecordReader:
         """Begin the section at `start`, of which type and `length` were read; False when it is damaged."""
         magic = self._read(4)
         if len(length) < 4 or len(magic) < 4:
-            self.damage = f"{self._name}: cut short at offset {start}: {4 + len(length + magic)} bytes of a section header"
+            had = 4 + len(length) + len(magic)
+            self.damage = f"{self._name}: cut short at offset {start}: {had} bytes of a section header"
             return False
         order = next((order for order in "<>" if struct.unpack(order + "I", magic)[0] == _MAGIC), None)
         if order is None:
@@ -221,20 +222,20 @@ class RecordReader:
                 return END
             interface = interfaces[number]
             end = 20 + captured
-            options = _options(body, (end + 3) & ~3, order)
+            options = parse_options(body, (end + 3) & ~3, order)
             return Record(
                 interface,
                 in_ns(high << 32 | low, interface),
                 body[20:end],
                 original,
-                _number(options.get(EPB_FLAGS), order),
-                _number(options.get(EPB_DROPCOUNT), order),
+                option_number(options.get(EPB_FLAGS), order),
+                option_number(options.get(EPB_DROPCOUNT), order),
                 start,
             )
         if code == INTERFACE.code:
-            interfaces.append(_interface(values[0], values[2], _options(body, layout.size, order), order))
+            interfaces.append(_interface(values[0], values[2], parse_options(body, layout.size, order), order))
         elif code == STATISTICS.code:
-            self.statistics = _options(body, layout.size, order)
+            self.statistics = parse_options(body, layout.size, order)
         elif interfaces:  # a simple packet: no time, no interface number
             original = values[0]
             size = min(original, interfaces[0].snap_length or original, len(body) - 4)
@@ -300,11 +301,12 @@ def in_ns(ts: int, interface: Interface) -> int:
     return min(max(ts, 0), MAX_TS_NS)
 
 
-def _number(raw: bytes | None, order: str) -> int:
+def option_number(raw: bytes | None, order: str) -> int:
+    """The number an option holds, 0 where there is no such option."""
     return int.from_bytes(raw[:8], "little" if order == "<" else "big") if raw else 0
 
 
-def _options(body: bytes, at: int, order: str) -> Options:
+def parse_options(body: bytes, at: int, order: str) -> Options:
     """The options from `at` on; the first of each code counts. A broken list ends where it breaks."""
     found: Options = {}
     head = struct.Struct(order + "HH")

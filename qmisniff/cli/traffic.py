@@ -14,8 +14,9 @@ from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
 from qmisniff.errors import CaptureFileError, UsageError
 
 if TYPE_CHECKING:
-    from qmisniff.frame import Frame
+    from qmisniff.capture_file import Reader
     from qmisniff.store import Store
+    from qmisniff.store.load import Loader
 
 
 def add(verbs: Verbs) -> None:
@@ -88,15 +89,16 @@ def read(options: argparse.Namespace) -> int:
     from qmisniff.export import Detail, open_format
     from qmisniff.filter import compile_filter
     from qmisniff.store import Store
+    from qmisniff.store.load import Loader
 
     with _open(options.file) as stream, registry(options) as definitions:
-        reader = Reader(stream, options.file)
+        reader = Loader(stream, options.file) if stream.seekable() else Reader(stream, options.file)
         detail = Detail(tree=options.tree, bytes=options.bytes)
         dissector = Dissector(definitions)
         chosen = compile_filter(options.filter, definitions) if options.filter is not None else None
         form = open_format(options.format, dissector, sys.stdout, detail)
         store = Store()
-        for row in _rows(store, reader, stream.seekable()):
+        for row in _rows(store, reader):
             frame, context = store.frame(row), store.context(row)
             if chosen is None or chosen.matches(frame, context, dissector):
                 form.write(frame, context)
@@ -129,13 +131,14 @@ def interfaces(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(store: Store, frames: Iterable[Frame], whole: bool) -> Iterator[int]:
+def _rows(store: Store, source: Loader | Reader) -> Iterator[int]:
     """The rows of a store as it fills: after all of a file, so that requests know their responses, or one by one."""
-    if whole:
-        store.extend(frames)
+    if not isinstance(source, Iterable):
+        for _ in source.into(store):
+            pass
         yield from range(len(store))
         return
-    for frame in frames:
+    for frame in source:
         store.extend([frame])
         yield len(store) - 1
         sys.stdout.flush()

@@ -93,9 +93,7 @@ class Chunk:
     @classmethod
     def empty(cls) -> Chunk:
         """A chunk for `append`."""
-        columns = {
-            name: memoryview(bytearray(CAPACITY * calcsize(code))).cast(code) for name, code in COLUMNS.items()
-        }
+        columns = {name: memoryview(bytearray(CAPACITY * calcsize(code))).cast(code) for name, code in COLUMNS.items()}
         return cls(columns, bytearray(1 << 16), 0, {})
 
     @property

@@ -105,7 +105,7 @@ def _packets(buffer: U1, offset: I8, length: U4, rows: Any1, layout: Layout, int
         payload += head["optlen"]
     size = head["size"].astype(np.int64)
     left = length[rows].astype(np.int64) - payload
-    whole = (size <= left) & (left - size < 4) & (head["version"] == head["version"] % 256)
+    whole = (size <= left) & (left - size < 4) & (head["version"] == (1 if layout is qrtr.V1 else 3))
     src, dst = into.src_port[rows], into.dst_port[rows]
     control = ((src == qrtr.PORT_CONTROL) | (dst == qrtr.PORT_CONTROL)) & (size == 20)
     # A message is looked for only in what was captured of the payload.

@@ -9,8 +9,7 @@ message id.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from qmisniff.frame import Frame, Link
 from qmisniff.protocol import qmi, qmux, qrtr, tftp
@@ -18,7 +17,8 @@ from qmisniff.protocol.context import Context
 
 Address = tuple[int, int]  # node, port
 
-Key = Hashable  # what a request and its response have in common
+# What a request and its response have in common: client, server (of QMUX: service, client), transaction, message id.
+Key = tuple[Address, Address, int, int] | tuple[int, int, int, int]
 
 _NONE = -1
 
@@ -37,6 +37,13 @@ class _Message(NamedTuple):
     key: Key
 
 
+class Left(Protocol):
+    """Unanswered requests in another form than `Tracker.open`."""
+
+    def hand_over(self, tracker: Tracker) -> None:
+        """Put them into `Tracker.open`."""
+
+
 class Tracker:
     """Knowledge about every frame added, by row (frame number - 1).
 
@@ -48,6 +55,7 @@ class Tracker:
         self.file_clients: dict[Address, Address] = {}  # who asked a TFTP server for a transfer -> that server
         self.transfers: dict[Address, tuple[Address, Server]] = {}  # port that answers it -> client, service
         self.open: dict[Key, int] = {}  # unanswered requests: key -> row
+        self.left: Left | None = None  # more of them, as the bulk tracker keeps them
         self.changes: list[tuple[Address, Server | None]] = []  # of who offers what, since somebody looked
         self.offered: list[Server | None] = [None]  # every server there ever was, by number; 0 is none
         self.server_column = array("I")  # number of the server of each row
@@ -70,6 +78,8 @@ class Tracker:
 
     def add(self, frame: Frame) -> None:
         """Learn from the next frame. Never raises, whatever its bytes are."""
+        if self.left is not None:
+            self.left.hand_over(self)
         row = len(self.ts_column)
         server, message = self.learn(frame.data, frame.link)
         self.changes.clear()
