@@ -164,3 +164,21 @@ def test_a_file_named_alone_opens_the_screen(monkeypatch: pytest.MonkeyPatch) ->
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
     shown = run(verb, "--help").stdout.decode()
     assert f"  qmisniff {verb}" in shown.partition("examples:")[2]
+
+
+def test_a_display_filter_chooses_what_is_printed(sample: Path) -> None:
+    chosen = run("read", str(sample), "-Y", "qmi.type == response", "-T", "ndjson")
+    assert chosen.returncode == 0
+    numbers = [json.loads(line)["frame.number"] for line in chosen.stdout.splitlines()]
+    every = [json.loads(line) for line in run("read", str(sample), "-T", "ndjson").stdout.splitlines()]
+    assert numbers == [each["frame.number"] for each in every if each.get("qmi.type") == 1] != []
+
+
+def test_a_wrong_filter_is_shown_with_its_mistake_marked(sample: Path) -> None:
+    done = run("read", str(sample), "-Y", "qmi and qmi.typ == 1")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().splitlines() == [
+        "qmisniff: qmi.typ is neither a field nor a protocol (did you mean qmi.type?)",
+        "  qmi and qmi.typ == 1",
+        "          ^~~~~~~",
+    ]
