@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from qmisniff.definitions.fields import Enums, bit_spec
 from qmisniff.definitions.model import Number, Struct, Type
 from qmisniff.dissect import values
-from qmisniff.dissect.source import Check, Close, Open, Writer, fixed_leaves, number_from, size_of, struct_code
+from qmisniff.dissect.fixed import fixed_leaves, number_from, size_of, struct_code
+from qmisniff.dissect.source import Check, Close, Open, Writer
 from qmisniff.field import Kind
 
 
