@@ -15,4 +15,4 @@ SCENARIO = Path(__file__).with_name("scenario.py")
 @pytest.fixture(scope="session")
 def scenario(tmp_path_factory: pytest.TempPathFactory) -> GuestResult:
     """The scenario, run once without a capture; its logs are in `.out` (scenario.py says which)."""
-    return run_in_guest(SCENARIO, tmp_path_factory.mktemp("scenario"), timeout=300.0)
+    return run_in_guest(SCENARIO, tmp_path_factory.mktemp("scenario"), timeout=600.0)

@@ -31,7 +31,7 @@ def main() -> int:
         made = out / "sample.pcapng"
         capture = f"{sys.executable} -m qmisniff capture -w {made}"
         arguments = ["--capture", capture, "--ready", "capturing from", "--only", *options.names]
-        run_in_guest(SCENARIO, out, *arguments, timeout=300).check()
+        run_in_guest(SCENARIO, out, *arguments, timeout=600).check()
         shutil.copyfile(made, options.sample)
     print(f"{options.sample}: {options.sample.stat().st_size} bytes")
     return 0
