@@ -14,7 +14,17 @@ from qmisniff import __version__
 from qmisniff.definitions import Registry
 from qmisniff.lua.tables import tables
 
-_PARTS = ("fields", "text", "types", "protobuf", "message", "tracker", "transport", "register", "usb")  # each uses those before it
+_PARTS = (
+    "fields",
+    "text",
+    "types",
+    "protobuf",
+    "message",
+    "tracker",
+    "transport",
+    "register",
+    "usb",
+)  # each uses those before it
 
 _HEAD = f"""\
 -- SPDX-License-Identifier: GPL-2.0-or-later

@@ -168,7 +168,7 @@ def _tlv(tlv: Tlv, writer: _Types) -> str:
 
 
 class _Types:
-    """Writes the types of one service; a larger one that occurs again is written once, as a shared type."""
+    """Writes the types of one service; what looks the same is written once."""
 
     def __init__(self, enums: Mapping[str, Mapping[int, str]]) -> None:
         self.enums_used: set[str] = set()
@@ -178,7 +178,15 @@ class _Types:
 
     def written(self, kind: Type) -> str:
         """The type as a Lua expression."""
-        return self._written(kind, {})
+        return self._named(kind, {})
+
+    def _named(self, kind: Type, scope: Mapping[str, Type]) -> str:
+        """The name of the table that the type is written as, the same for every type that looks the same."""
+        text = self._written(kind, scope)
+        if text not in self._known:
+            self.shared.append(text)
+            self._known[text] = f"t[{len(self.shared)}]"
+        return self._known[text]
 
     def _written(self, kind: Type, scope: Mapping[str, Type]) -> str:
         match kind:
@@ -193,25 +201,19 @@ class _Types:
                 return f"{{{quoted(kind.form)}{', be=true' if kind.big_endian else ''}}}"
             case Struct():
                 inner = dict(kind.fields)
-                fields = (f"{{{quoted(name)}, {self._written(each, inner)}}}" for name, each in kind.fields)
-                return self._share(f'{{"struct", {", ".join(fields)}}}')
+                fields = (f"{{{quoted(name)}, {self._named(each, inner)}}}" for name, each in kind.fields)
+                return f'{{"struct", {", ".join(fields)}}}'
             case Array():
-                return self._share(f'{{"array", {_length(kind.count)}, {self._written(kind.element, scope)}}}')
+                return f'{{"array", {_length(kind.count)}, {self._named(kind.element, scope)}}}'
             case Union():
                 cases = "".join(
-                    f", {{{int(value)}, {quoted(name)}, {self._written(each, scope)}}}"
+                    f", {{{int(value)}, {quoted(name)}, {self._named(each, scope)}}}"
                     for value, name, each in kind.cases
                 )
-                return self._share(f'{{"union", {quoted(kind.on)}{cases}}}')
+                return f'{{"union", {quoted(kind.on)}{cases}}}'
             case Choice():
-                layouts = ", ".join(self._written(each, {}) for each in kind.layouts)
-                return self._share(f'{{"any", {layouts}}}')
-
-    def _share(self, text: str) -> str:
-        if text not in self._known:
-            self.shared.append(text)
-            self._known[text] = f"t[{len(self.shared)}]"
-        return self._known[text]
+                layouts = ", ".join(self._named(each, {}) for each in kind.layouts)
+                return f'{{"any", {layouts}}}'
 
     def _enum(self, name: str) -> str:
         self.enums_used.add(name)

@@ -35,6 +35,11 @@ class Found(NamedTuple):
     value: object
 
 
+def available() -> bool:
+    """Whether these tests can run."""
+    return shutil.which("tshark") is not None
+
+
 @cache
 def tshark() -> str:
     """The program; the tests of this folder need it."""
@@ -140,12 +145,12 @@ _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t
 
 
 def escaped(text: str) -> str:
-    """Text as Wireshark prints it: control characters as C writes them."""
-    return "".join(_ESCAPES.get(char, char if char.isprintable() else _octal(char)) for char in text)
+    """Text as Wireshark prints it: control characters as it writes them."""
+    return "".join(_ESCAPES.get(char, char if char.isprintable() else _numeric(char)) for char in text)
 
 
-def _octal(char: str) -> str:
-    return "".join(f"\\{byte:03o}" for byte in char.encode())
+def _numeric(char: str) -> str:
+    return "".join(f"\\x{byte:x}" if byte < 128 else f"\\{byte:03o}" for byte in char.encode())
 
 
 def differences(mine: Sequence[Counter[Found]], other: Sequence[Counter[Found]]) -> list[str]:

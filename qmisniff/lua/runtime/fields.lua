@@ -80,7 +80,7 @@ local function register(protocols, default)
     local severities = { expert.severity.CHAT, expert.severity.NOTE, expert.severity.WARN, expert.severity.ERROR }
     local list = {}
     for severity, word in ipairs({ "chat", "note", "warn", "error" }) do
-        experts[severity] = ProtoExpert.new("qmi.problem." .. word, "Problem", groups[severity], severities[severity])
+        experts[severity] = ProtoExpert.new("qmisniff.problem." .. word, "Problem", groups[severity], severities[severity])
         list[severity] = experts[severity]
     end
     default.experts = list
@@ -103,9 +103,17 @@ local function note_problem(severity, text)
     if not worst or severity > worst then worst, worst_text = severity, text end
 end
 
+local function add_problem(tree, severity, text, offset, size)
+    if size > 0 then
+        tree:add_tvb_expert_info(experts[severity], tvb(offset, size), text)
+    else -- Wireshark drops one about no bytes at the end of the packet
+        tree:add_proto_expert_info(experts[severity], text)
+    end
+end
+
 local function problem(tree, severity, text, offset, size)
     note_problem(severity, text)
-    tree:add_tvb_expert_info(experts[severity], tvb(offset, size), text)
+    add_problem(tree, severity, text, offset, size)
 end
 
 ---------------------------------------------------------------- whole numbers out of the bytes

@@ -100,8 +100,11 @@ local function one_tlv(kind, start, value, e, decoder, layer)
     local item
     if tree_wanted then
         local heading = decoder and decoder.heading
-        item = heading and layer:add(heading, tvb(start, e - start)) or
-            layer:add(tvb(start, e - start), "")
+        if heading then
+            item = layer:add(heading, tvb(start, e - start))
+        else -- without a name of its own it is there to be looked at only
+            item = tree_visible and layer:add(tvb(start, e - start), "") or layer
+        end
         if tree_visible then
             item:set_text(decoder and format("TLV 0x%02x %s", kind, decoder.name) or format("TLV 0x%02x", kind))
         end
@@ -118,7 +121,11 @@ local function one_tlv(kind, start, value, e, decoder, layer)
     local severity, text, at = tlv_value(decoder, value, e, item)
     if decoder == RESULT then
         local failure = show_result(item, start, value, e)
-        if failure and not severity then severity, text, at = NOTE, failure, start end
+        if failure and not severity then
+            severity, text, at = NOTE, failure, start
+        elseif failure and at < e then
+            problem(item or layer, NOTE, failure, start, e - start)
+        end
     elseif tree_visible and not decoder.inline and shown_text and decoder.layouts[1][1] ~= "array" then
         item:append_text(sub(shown_text, (shown_text:find(": ", 1, true) or 0)))
     end
@@ -132,8 +139,7 @@ local function one_tlv(kind, start, value, e, decoder, layer)
     end
     if severity then
         note_problem(severity, text)
-        local shown_at = item or layer
-        shown_at:add_tvb_expert_info(experts[severity], tvb(at, e - at), text)
+        add_problem(item or layer, severity, text, at, e - at)
     end
 end
 
@@ -154,7 +160,7 @@ local function message_decoder(service, msgid, kind)
         end
         if kind == RESPONSE then made.tlvs[RESULT_TLV] = RESULT end
         for _, tlv in ipairs(message.tlvs[kind + 1] or {}) do
-            if made.tlvs[tlv[1]].mandatory and tlv[1] ~= RESULT_TLV then
+            if made.tlvs[tlv[1]].mandatory and made.tlvs[tlv[1]] ~= RESULT then
                 made.mandatory[#made.mandatory + 1] = made.tlvs[tlv[1]]
             end
         end
@@ -290,7 +296,10 @@ local function message(start, stop_, number, context, pinfo, tree)
     if tree_wanted then layer = tree:add(qmi, tvb(start, stop_ - start)) end
     local header = parse_header(start, stop_, is_ctl)
     if not header then
-        if tree_wanted then show_layout(layout, start, stop_, layer) end
+        if tree_wanted then
+            if number then layer:add(fields["qmi.service"], tvb(start, 0), number):set_generated() end
+            show_layout(layout, start, stop_, layer)
+        end
         problem(layer, ERROR, "the QMI header is cut short", start, stop_ - start)
         return protocol, "cut short"
     end
