@@ -14,17 +14,19 @@ from qmisniff import __version__
 from qmisniff.definitions import Registry
 from qmisniff.lua.tables import tables
 
+# Each part uses those before it.
 _PARTS = (
     "fields",
     "text",
     "types",
     "protobuf",
     "message",
+    "tftp",
     "tracker",
     "transport",
     "register",
     "usb",
-)  # each uses those before it
+)
 
 _HEAD = f"""\
 -- SPDX-License-Identifier: GPL-2.0-or-later

@@ -28,11 +28,18 @@ from qmisniff.definitions.model import (
 from qmisniff.dissect import values
 from qmisniff.dissect.names import header_specs
 from qmisniff.field import FieldSpec, Kind
-from qmisniff.protocol import instances, qmi, qmux, qrtr
+from qmisniff.protocol import instances, qmi, qmux, qrtr, tftp
 from qmisniff.protocol.errors import ERRORS, RESULTS
 from qmisniff.protocol.layout import Layout
 
-_OURS = ("tap", "qrtr", "qmux", "qmi", "protobuf")  # of all other headers, Wireshark's own dissectors have the names
+_OURS = (
+    "tap",
+    "qrtr",
+    "qmux",
+    "qmi",
+    "protobuf",
+    "tftp",
+)  # of all other headers, Wireshark's own dissectors have the names
 _FRAMES = {qmi.RESPONSE_TO.name: "request_frame", qmi.RESPONSE_IN.name: "response_frame"}
 _LAYOUTS = {
     "qrtr_v1": qrtr.V1,
@@ -59,6 +66,10 @@ def tables(registry: Registry, services: Iterable[int]) -> Iterator[str]:
     yield f"definitions.results = {_labels(RESULTS)}\n"
     yield f"definitions.errors = {_labels(ERRORS)}\n"
     yield f"definitions.packet_types = {_labels(qrtr.TYPES)}\n"
+    yield f"definitions.tftp_opcodes = {_labels(tftp.OPCODES)}\n"
+    yield f"definitions.tftp_errors = {_labels(tftp.ERRORS)}\n"
+    labels = ", ".join(f"[{quoted(spec.name)}]={quoted(spec.label)}" for spec in tftp.SPECS)
+    yield f"definitions.tftp_labels = {{{labels}}}\n"
     yield f"definitions.gsm7 = {quoted(values.GSM7)}\n"
     yield f"definitions.gsm7_extension = {_labels(values.GSM7_EXTENSION)}\n"
     yield from _headers(names)

@@ -21,7 +21,7 @@ from qmisniff.frame import Frame
 from qmisniff.lua import lua_text
 from qmisniff.store import Store
 
-NAMES = ("qmi.", "qrtr.", "qmux.", "tap.", "data.data", "protobuf.")  # of what is compared
+NAMES = ("qmi.", "qrtr.", "qmux.", "tap.", "data.data", "protobuf.", "tftp.")  # of what is compared
 EXPERT = "_ws.expert.message"
 DATA_AT = 16 + 32  # in a record of ours: tags of the exported PDU, tap header
 
@@ -141,16 +141,12 @@ def _placed(name: str, at: int, size: int, value: object) -> Found:
     return Found(name, 0, 0, value) if name.startswith("tap.") or size == 0 else Found(name, at, size, value)
 
 
-_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\0": "\\x00"}
+_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": " ", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\0": "\\x00"}
 
 
 def escaped(text: str) -> str:
     """Text as Wireshark prints it: control characters as it writes them."""
-    return "".join(_ESCAPES.get(char, char if char.isprintable() else _numeric(char)) for char in text)
-
-
-def _numeric(char: str) -> str:
-    return "".join(f"\\x{byte:x}" if byte < 128 else f"\\{byte:03o}" for byte in char.encode())
+    return "".join(_ESCAPES.get(char, char if char >= " " and char != "\x7f" else f"\\x{ord(char):x}") for char in text)
 
 
 def differences(mine: Sequence[Counter[Found]], other: Sequence[Counter[Found]]) -> list[str]:

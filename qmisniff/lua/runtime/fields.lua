@@ -62,7 +62,7 @@ local function register(protocols, default)
     for _, name in ipairs(order) do
         local spec = specs[name]
         local made
-        if name:find("^protobuf%.") then
+        if name:find("^protobuf%.") or name:find("^tftp%.") then
             -- Wireshark has these names itself: where a version of it means something else by one, that one is not shown.
             local done, field = pcall(field_makers[spec.kind], name, spec)
             made = done and field or nil

@@ -38,7 +38,7 @@ local function pair(pinfo, context, header, key)
             open_requests[key] = nil
             asked.context.response = pinfo.number
             context.request = asked.frame
-            context.time = pinfo.rel_ts - asked.time
+            context.time = floor((pinfo.rel_ts - asked.time) * 1e9 + 0.5) / 1e9 -- nanoseconds, as in the file
         end
     end
 end

@@ -4,7 +4,6 @@ local tap = Proto("qmisniff", "qmisniff capture")
 local qrtr = Proto("qrtr", "QRTR")
 local qmux = Proto("qmux", "QMUX")
 local PACKET_TYPES = definitions.packet_types
-local tftp_dissector
 
 local function port_text(port)
     if CONTROL_PORTS[port] then return "CTRL" end
@@ -137,11 +136,7 @@ end
 -- What a service is sent or sends: QMI, unless it is known or seen to be something else.
 local function show_payload(start, stop_, context, pinfo, tree)
     local service = context.service
-    if service == TFTP then
-        tftp_dissector = tftp_dissector or Dissector.get("tftp")
-        tftp_dissector:call(tvb(start, stop_ - start):tvb(), pinfo, tree)
-        return "TFTP", nil
-    end
+    if service == TFTP then return "TFTP", show_tftp(start, stop_, pinfo, tree) end
     if services[service or -1] or not NOT_QMI[service or -1] and looks_like_message(start, stop_) then
         return message(start, stop_, service, context, pinfo, tree)
     end
@@ -216,7 +211,6 @@ local function show_packet(pinfo, tree)
         protocol, info = show_payload(start, stop_, context, pinfo, tree)
     end
     if stop_ < size then show_trailer(stop_, size, tree) end
-    if protocol == "TFTP" then return end -- its dissector has set the columns
     info = info or (header.type == DATA and format("DATA, %.0f bytes", header.size) or name or "")
     set_columns(pinfo, source, destination, protocol or "QRTR", info)
 end
