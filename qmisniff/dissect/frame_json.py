@@ -77,18 +77,19 @@ class FrameJson:
             return None
         size = len(data)
         numbers = (context.number, time_text(frame.ts_ns), frame.ts_ns / 1e9, size, size, txn, length)
-        text = f"{head.text % numbers}{''.join(pieces)}"
+        pieces.insert(0, head.text % numbers)
         if place.length_name:
-            text += f',"{place.length_name}":{place.length}'
+            pieces.append(f',"{place.length_name}":{place.length}')
         if place.end < size:
-            text += f',"qrtr.padding":"{data[place.end :].hex()}"'
+            pieces.append(f',"qrtr.padding":"{data[place.end :].hex()}"')
         if context.request is not None:
-            text += f',"qmi.response_to":{context.request}'
+            pieces.append(f',"qmi.response_to":{context.request}')
         if context.response is not None:
-            text += f',"qmi.response_in":{context.response}'
+            pieces.append(f',"qmi.response_in":{context.response}')
         if context.response_ns is not None:
-            text += f',"qmi.time":{context.response_ns / 1e9!r}'
-        return text + "}"
+            pieces.append(f',"qmi.time":{context.response_ns / 1e9!r}')
+        pieces.append("}")
+        return "".join(pieces)
 
     def _head(self, frame: Frame, context: Context, place: _Place, message: tuple[int, int]) -> _Head | None:
         key = (place.header, message, context.service, context.instance, frame.link, frame.direction, frame.hook,

@@ -45,6 +45,8 @@ class Messages:
         sink.rows(self._header(rows, header, number, service, context))
         if header.type > qmi.INDICATION:
             sink.problem(Severity.ERROR, "neither request, response nor indication", start, 1)
+        if header.compound:
+            sink.problem(Severity.NOTE, "a compound message: how its body is laid out is not public", start, 1)
         stop = header.tlvs + header.length
         if stop > end:
             sink.problem(Severity.ERROR, f"{stop - end} bytes of the message are missing", header.tlvs - 2, 2)

@@ -40,6 +40,8 @@ class JsonWriter(ValuesWriter):
 
     def written(self, kind: Type, var: str) -> str:
         match kind:
+            case Number(form="u", size=1, truth=True):
+                return f"{self.const(_TRUTH)}[{var}]"
             case Number(truth=True):
                 return f"{self.const(_TRUTH)}[{var} != 0]"
             case Number(form="f"):
@@ -66,7 +68,7 @@ class JsonWriter(ValuesWriter):
         self.add(f"if {column}: o.append({self.const(_list)}({self.const(path)}, {value}))")
 
 
-_TRUTH = ("false", "true")
+_TRUTH = ("false",) + 255 * ("true",)  # of any byte
 
 
 class _QuotedLabels(values.LabelTexts):
