@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.sinks import ValuesSink
@@ -32,7 +32,7 @@ from qmisniff.filter.resolve import (
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
 
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -51,6 +51,13 @@ class _Layers(ValuesSink):
 
     def layer(self, spec: FieldSpec, text: str | None, offset: int, size: int) -> None:
         self.spans.setdefault(spec.name, []).append((offset, size))
+
+
+class Values(Protocol):
+    """Something that fields have values in: a frame, or what is known of it."""
+
+    def values(self, field: FieldValues) -> Sequence[Value]:
+        """Every value of a field, as it is compared."""
 
 
 class Decoded:
@@ -93,7 +100,7 @@ class Decoded:
         return self._headings.get(name, 0)
 
 
-def passes(test: Test, frame: Decoded) -> bool:
+def passes(test: Test, frame: Values) -> bool:
     """Does the frame pass the test?"""
     match test:
         case Joined("and", tests):
@@ -122,11 +129,11 @@ def passes(test: Test, frame: Decoded) -> bool:
                 network, wanted = right.value, word == "=="
                 held = [network.holds(value) is wanted for value in _texts(left, frame)]
                 return _quantified(every, held)
-            compare, others = _COMPARE[word], values(right, frame)
+            compare, others = COMPARE[word], values(right, frame)
             return _quantified(every, [compare(value, other) for value in values(left, frame) for other in others])
 
 
-def values(source: Source, frame: Decoded) -> Sequence[Value]:
+def values(source: Source, frame: Values) -> Sequence[Value]:
     """The values that a source has in a frame."""
     match source:
         case FieldValues():
@@ -184,7 +191,7 @@ def _called(function: str, arguments: list[Sequence[Value]], kind: Type) -> Sequ
     return (min(numbers) if function == "min" else max(numbers),) if numbers else ()
 
 
-def _texts(source: Source, frame: Decoded) -> list[bytes]:
+def _texts(source: Source, frame: Values) -> list[bytes]:
     return [value for value in values(source, frame) if isinstance(value, bytes)]
 
 
