@@ -21,6 +21,8 @@ QRTR, QMUX and MBIM packets are known by their headers. A bare QMI message does 
 does a QRTR data packet: --service does. Packets of one call are one conversation: a NEW_SERVER among them says what
 its port offers."""
 
+_FORMATS = [name for name in FORMATS if name not in ("fields", "csv")]  # what is typed in has no packet list
+
 
 def add(verbs: Verbs) -> None:
     """Add the verb."""
@@ -33,7 +35,7 @@ def add(verbs: Verbs) -> None:
         notes=_NOTES,
     )
     added.add_argument("hex", nargs="*", metavar="HEX", help="the bytes of one packet; standard input where left out")
-    added.add_argument("-T", dest="format", choices=FORMATS, default="text", help="output format")
+    added.add_argument("-T", dest="format", choices=_FORMATS, default="text", help="output format")
     added.add_argument("--service", metavar="NAME|N", help="the service of a message that does not say it")
     definitions_option(added)
 

@@ -52,12 +52,23 @@ def add(verbs: Verbs) -> None:
         "qmisniff read modem.pcapng -V -c 10",
         "qmisniff read modem.pcapng -T json | jq '.[].info'",
         "qmisniff read modem.pcapng -T ndjson | grep get_signal_info",
+        "qmisniff read modem.pcapng -T fields -e frame.number -e qmi.msgid -E header=y",
         "qmisniff read modem.pcapng -Y 'qmi.service == nas && qmi.result != success'",
     )
     added.add_argument("file", metavar="FILE", help="a pcapng or pcap file, - for standard input")
     added.add_argument("-V", dest="tree", action="store_true", help="print the decoded tree of each packet")
     added.add_argument("-x", dest="bytes", action="store_true", help="print the bytes of each packet")
     added.add_argument("-T", dest="format", choices=FORMATS, default="text", help="output format")
+    added.add_argument(
+        "-e", dest="fields", metavar="FIELD", action="append", help="a field to print with -T fields or csv"
+    )
+    added.add_argument(
+        "-E",
+        dest="options",
+        metavar="OPTION",
+        action="append",
+        help="header=y|n, separator=C, occurrence=f|l|a, aggregator=C, quote=d|s|n: how -T fields and csv look",
+    )
     added.add_argument("-c", dest="count", metavar="N", type=_count, help="read N packets, then stop")
     added.add_argument("-Y", dest="filter", metavar="FILTER", help="print only packets that pass a display filter")
     definitions_option(added)
@@ -93,7 +104,10 @@ def read(options: argparse.Namespace) -> int:
 
     with _open(options.file) as stream, registry(options) as definitions:
         reader = Loader(stream, options.file) if stream.seekable() else Reader(stream, options.file)
-        detail = Detail(tree=options.tree, bytes=options.bytes)
+        if (options.fields or options.options) and options.format not in ("fields", "csv"):
+            raise UsageError("-e and -E go with -T fields and -T csv")
+        fields, layout = tuple(options.fields or ()), tuple(options.options or ())
+        detail = Detail(tree=options.tree, bytes=options.bytes, fields=fields, options=layout)
         dissector = Dissector(definitions)
         chosen = compile_filter(options.filter, definitions) if options.filter is not None else None
         form = open_format(options.format, dissector, sys.stdout, detail)

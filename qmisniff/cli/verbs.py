@@ -16,7 +16,7 @@ from qmisniff.errors import UsageError
 if TYPE_CHECKING:
     from qmisniff.definitions import Registry
 
-FORMATS = ("text", "json", "ndjson")
+FORMATS = ("text", "json", "fields", "csv", "ndjson")
 _SHAPE = argparse.RawDescriptionHelpFormatter
 
 

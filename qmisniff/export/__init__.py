@@ -19,6 +19,8 @@ from qmisniff.protocol.context import Context
 FORMATS = {  # name -> module, class, what it is
     "text": ("qmisniff.export.text", "TextFormat", "one line a packet; -V adds the tree, -x the bytes"),
     "json": ("qmisniff.export.json", "JsonFormat", "the tree of every packet, one array"),
+    "fields": ("qmisniff.export.fields", "FieldsFormat", "the fields named by -e, a line a packet, put together by -E"),
+    "csv": ("qmisniff.export.fields", "CsvFormat", "the same as comma-separated values; without -e, the packet list"),
     "ndjson": ("qmisniff.export.ndjson", "NdjsonFormat", "the values of every packet by filter name, an object a line"),
 }
 FRAME_LAYERS = ("frame", "tap")  # about the capture, not in the packet's bytes
@@ -35,6 +37,8 @@ class Detail:
     tree: bool = False
     bytes: bool = False
     frame: bool = True
+    fields: tuple[str, ...] = ()  # names, for formats that print chosen fields
+    options: tuple[str, ...] = ()  # NAME=VALUE, for formats that have any
 
     def layers(self, root: Field) -> list[Field]:
         """The layers of a decoded tree that are shown."""
