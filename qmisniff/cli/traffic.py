@@ -15,6 +15,8 @@ from qmisniff.errors import CaptureFileError, UsageError
 
 if TYPE_CHECKING:
     from qmisniff.capture_file import Reader
+    from qmisniff.dissect import Dissector
+    from qmisniff.filter import Filter
     from qmisniff.store import Store
     from qmisniff.store.load import Loader
 
@@ -112,12 +114,8 @@ def read(options: argparse.Namespace) -> int:
         chosen = compile_filter(options.filter, definitions) if options.filter is not None else None
         form = open_format(options.format, dissector, sys.stdout, detail)
         store = Store()
-        for row in _rows(store, reader):
-            frame, context = store.frame(row), store.context(row)
-            if chosen is None or chosen.matches(frame, context, dissector):
-                form.write(frame, context)
-            if row + 1 == options.count:
-                break
+        for row in _rows(store, reader, chosen, dissector, options.count):
+            form.write(store.frame(row), store.context(row))
         form.close()
     if reader.damage:
         print(f"qmisniff: {reader.damage}", file=sys.stderr)
@@ -145,17 +143,29 @@ def interfaces(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(store: Store, source: Loader | Reader) -> Iterator[int]:
-    """The rows of a store as it fills: after all of a file, so that requests know their responses, or one by one."""
+def _rows(
+    store: Store, source: Loader | Reader, chosen: Filter | None, dissector: Dissector, count: int | None
+) -> Iterator[int]:
+    """The rows to print, out of the first `count`, as the store fills: after all of a file, so that requests know their
+    responses, or one by one."""
     if not isinstance(source, Iterable):
         for _ in source.into(store):
             pass
-        yield from range(len(store))
+        stop = len(store) if count is None else min(count, len(store))
+        if chosen is None:
+            yield from range(stop)
+            return
+        for found in chosen.rows(store, dissector, 0, stop):
+            yield from found.rows
         return
     for frame in source:
         store.extend([frame])
-        yield len(store) - 1
-        sys.stdout.flush()
+        row = len(store) - 1
+        if chosen is None or chosen.matches(store.frame(row), store.context(row), dissector):
+            yield row
+            sys.stdout.flush()
+        if len(store) == count:
+            return
 
 
 def _open(name: str) -> BinaryIO:
