@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
 
 if TYPE_CHECKING:
+    from qmisniff.store.columns import TlvIndex
     from qmisniff.store.headers import Headers
 
 CAPACITY = 32768  # rows; what is worked on at once stays in the processor's cache
@@ -77,7 +78,9 @@ class Chunk:
         self.buffer = buffer
         self.count = count
         self.lost = lost
-        self.headers: tuple[Headers, int] | None = None  # what qmisniff.store.columns has read, up to which row
+        # What qmisniff.store.columns has made of it: headers up to a row, and all TLVs once nothing can be appended.
+        self.headers: tuple[Headers, int] | None = None
+        self.tlvs: TlvIndex | None = None
         self._used = 0
         self._offset = columns["offset"]
         self._length = columns["length"]

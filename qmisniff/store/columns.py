@@ -199,7 +199,12 @@ class Columns:
     @cached_property
     def tlvs(self) -> TlvIndex:
         """Every TLV of the plain messages."""
-        return TlvIndex(self)
+        chunk = self._chunk
+        if self._start or self._stop < chunk.count or not chunk.full:
+            return TlvIndex(self)
+        if chunk.tlvs is None:
+            chunk.tlvs = TlvIndex(self)
+        return chunk.tlvs
 
     # ---- what the tracker knows ----
 
