@@ -245,6 +245,6 @@ def _print(*lines: str) -> None:
 
 def _plain(line: str) -> str:
     """The line without anything a terminal could act on, tabs left out: definitions are other people's text."""
-    from qmisniff.dissect.text import plain
+    from qmisniff.printable import plain
 
     return "\t".join(plain(part) for part in line.split("\t"))

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from qmisniff.definitions import Registry
 from qmisniff.dissect.message import MessageDecoder
 from qmisniff.dissect.sinks import ValuesSink
-from qmisniff.dissect.text import plain
 from qmisniff.dissect.tlv import RESULT_DECODER, TlvDecoder, TlvRange
 from qmisniff.dissect.transport import address
 from qmisniff.field import FieldSpec, Severity
 from qmisniff.frame import Direction, Frame
+from qmisniff.printable import plain
 from qmisniff.protocol import qmi, qrtr
 from qmisniff.protocol.errors import ERRORS
 

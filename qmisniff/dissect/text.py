@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from qmisniff.dissect.values import flag_names
 from qmisniff.field import Field, FieldSpec, Kind, Value
+from qmisniff.printable import plain
 
 _SHOWN_BYTES = 64
 _SHOWN_CHARACTERS = 1000
@@ -65,10 +66,3 @@ def _moment(spec: FieldSpec, value: int | float) -> str:
     except OverflowError:
         return ""
     return f"{moment:%Y-%m-%d %H:%M:%S} {'UTC' if spec.since == 'unix' else 'GPS time'}"
-
-
-def plain(text: str) -> str:
-    """The text with everything a terminal could act on written as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from qmisniff.dissect import Dissector
-from qmisniff.dissect.text import plain
 from qmisniff.errors import UsageError
 from qmisniff.export import Detail
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.frame import Frame
+from qmisniff.printable import plain
 from qmisniff.protocol.context import Context
 
 _CHARACTERS = {"/t": "\t", "/s": " "}

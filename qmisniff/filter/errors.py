@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from qmisniff.dissect.text import plain
 from qmisniff.errors import UsageError
+from qmisniff.printable import plain
 
 
 class Span(NamedTuple):

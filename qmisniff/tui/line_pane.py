@@ -14,7 +14,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from qmisniff.dissect.text import plain
+from qmisniff.printable import plain
 
 
 class LinePane(ScrollView, can_focus=True, inherit_bindings=False):

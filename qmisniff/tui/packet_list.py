@@ -16,7 +16,7 @@ from textual.reactive import var
 from textual.strip import Strip
 
 from qmisniff.dissect import Dissector, Summary
-from qmisniff.dissect.text import plain
+from qmisniff.printable import plain
 from qmisniff.protocol.context import Context
 from qmisniff.store import Store
 from qmisniff.tui.columns import COLUMNS, Column, Packet, fit_columns

@@ -12,8 +12,9 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from qmisniff.dissect.text import field_text, plain
+from qmisniff.dissect.text import field_text
 from qmisniff.field import Field
+from qmisniff.printable import plain
 from qmisniff.tui.feed import Progress
 
 

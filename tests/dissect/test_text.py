@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmisniff.dissect.text import field_text, plain
+from qmisniff.dissect.text import field_text
 from qmisniff.field import Field, FieldSpec, Kind, Value
+from qmisniff.printable import plain
 
 
 def text(value: Value, kind: Kind = Kind.UINT, **what: object) -> str:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
-from qmisniff.dissect.text import plain
+from qmisniff.printable import plain
 from qmisniff.protocol.context import Context
 from qmisniff.tui.bytes_pane import BytesPane
 from qmisniff.tui.detail_tree import DetailTree

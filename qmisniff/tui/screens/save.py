@@ -14,8 +14,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
-from qmisniff.dissect.text import plain
 from qmisniff.errors import CaptureFileError
+from qmisniff.printable import plain
 from qmisniff.tui.session import Session
 
 
