@@ -24,6 +24,7 @@ _PARTS = (
     "tftp",
     "tracker",
     "transport",
+    "mbim",
     "register",
     "usb",
 )

@@ -28,7 +28,7 @@ from qmisniff.definitions.model import (
 from qmisniff.dissect import values
 from qmisniff.dissect.names import header_specs
 from qmisniff.field import FieldSpec, Kind
-from qmisniff.protocol import instances, qmi, qmux, qrtr, tftp
+from qmisniff.protocol import instances, mbim, qmi, qmux, qrtr, tftp
 from qmisniff.protocol.errors import ERRORS, RESULTS
 from qmisniff.protocol.layout import Layout
 
@@ -74,6 +74,7 @@ def tables(registry: Registry, services: Iterable[int]) -> Iterator[str]:
     yield f"definitions.gsm7_extension = {_labels(values.GSM7_EXTENSION)}\n"
     yield from _headers(names)
     yield from _control()
+    yield from _mbim()
     for number in services:
         service = registry.service(number)
         if service is not None:
@@ -129,6 +130,15 @@ def _control() -> Iterator[str]:
     yield "}\n"
     yield f"definitions.diag_processors = {_labels(instances.PROCESSORS)}\n"
     yield f"definitions.diag_channels = {_labels(instances.CHANNELS)}\n"
+
+
+def _mbim() -> Iterator[str]:
+    yield "definitions.mbim = {\n"
+    yield f"  header = {_layout(mbim.HEADER)}, fragment = {_layout(mbim.FRAGMENT)},\n"
+    for name, layouts in (("tails", mbim.TAILS), ("plain", mbim.PLAIN)):
+        yield f"  {name} = {{{', '.join(f'[{kind}]={_layout(layout)}' for kind, layout in layouts.items())}}},\n"
+    uuid = "".join(f"\\{byte:03d}" for byte in mbim.QMI_UUID)
+    yield f'  types = {_labels(mbim.TYPES)}, qmi_uuid = "{uuid}", qmi_cid = {mbim.QMI_CID},\n}}\n'
 
 
 def _form(form: tuple[tuple[FieldSpec, int, int], ...]) -> str:

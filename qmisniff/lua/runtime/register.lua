@@ -36,10 +36,9 @@ local links = {
         set_columns(pinfo, "", "", protocol, info)
     end,
     [3] = function(pinfo, tree)
-        local start, last = qmux_in_mbim(#bytes)
-        if start then return show_frames(start, last, pinfo, tree) end
-        show_data(0, #bytes, pinfo, tree)
-        set_columns(pinfo, "", "", "MBIM", format("%d bytes", #bytes))
+        local protocol, info, from_modem = show_mbim(pinfo, tree)
+        if not from_modem and not protocol then from_modem = pinfo.p2p_dir == 1 end
+        qmux_columns(pinfo, protocol or "MBIM", info, from_modem)
     end,
 }
 

@@ -1,4 +1,4 @@
----------------------------------------------------------------- QRTR, QMUX, MBIM
+---------------------------------------------------------------- QRTR, QMUX
 
 local tap = Proto("qmisniff", "qmisniff capture")
 local qrtr = Proto("qrtr", "QRTR")
@@ -283,18 +283,4 @@ local function show_frames(start, stop_, pinfo, tree)
     until start >= stop_ or byte(bytes, start + 1) ~= 1
     show_rest(start, stop_, pinfo, tree)
     qmux_columns(pinfo, protocols[1], infos[1] and concat(infos, "; "), modem)
-end
-
--- ---- MBIM
-
-local QMI_SERVICE = "\209\163\011\194\249\122\110\067\191\101\199\226\079\176\240\211"
-local TAILS = { [0x00000003] = 12, [0x80000003] = 12, [0x80000007] = 8 } -- bytes between the UUID and the buffer
-
--- Where the QMUX frame in an MBIM message begins and ends; nil where there is none.
-local function qmux_in_mbim(size)
-    if size < 36 then return nil end
-    local tail = TAILS[u32(0)]
-    if not tail or u32(12) ~= 1 or size < 36 + tail or sub(bytes, 21, 36) ~= QMI_SERVICE then return nil end
-    local start = 36 + tail
-    return start, math.min(start + u32(start - 4), size)
 end
