@@ -182,3 +182,21 @@ def test_a_wrong_filter_is_shown_with_its_mistake_marked(sample: Path) -> None:
         "  qmi and qmi.typ == 1",
         "          ^~~~~~~",
     ]
+
+
+def test_a_capture_that_cannot_start_leaves_an_earlier_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "kept.pcapng"
+    path.write_bytes(b"an earlier capture")
+    done = run("capture", "-i", "kernel", "-w", str(path))
+    if done.returncode == 3:  # not so on a machine whose kernel can be tapped, run by root
+        assert path.read_bytes() == b"an earlier capture"
+    assert not [other for other in tmp_path.iterdir() if other != path]
+
+
+def test_a_file_name_reaches_the_terminal_without_escapes(tmp_path: Path) -> None:
+    path = tmp_path / "a\x1b[31mb.pcapng"
+    path.write_bytes(b"not a capture")
+    for arguments in (["read", str(path)], ["read", str(path) + "x"], ["tui", str(path)]):
+        done = run(*arguments)
+        assert done.returncode == 2
+        assert b"\x1b" not in done.stderr

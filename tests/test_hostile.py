@@ -17,7 +17,7 @@ from qmisniff.errors import CaptureFileError
 from qmisniff.frame import Frame
 
 SAMPLES = sorted((Path(__file__).parents[1] / "captures").glob("*.pcapng"))
-MUTATIONS = 50_000  # for each of the two outputs
+MUTATIONS = 50_000  # for each of the outputs
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
@@ -82,12 +82,14 @@ def mutations(count: int, seed: int) -> list[Frame]:
     return mutated
 
 
-@pytest.mark.parametrize("arguments", [["-V", "-x"], ["-T", "json"]], ids=["text", "json"])
-def test_mutated_packets_go_through(arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("seed", "arguments"), enumerate([["-V", "-x"], ["-T", "json"], ["-T", "ndjson"]]), ids=["text", "json", "ndjson"]
+)
+def test_mutated_packets_go_through(seed: int, arguments: list[str], tmp_path: Path) -> None:
     path = tmp_path / "mutated.pcapng"
     with path.open("wb") as stream:
         writer = Writer(stream)
-        writer.write(mutations(MUTATIONS, seed=len(arguments[0])))
+        writer.write(mutations(MUTATIONS, seed))
         writer.close()
     shown = tmp_path / "shown"
     with shown.open("wb") as out:

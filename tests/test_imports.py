@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,9 +36,10 @@ def test_capturing_needs_the_standard_library_only(program: str) -> None:
     loaded = loaded_by(program)
     assert not loaded & HEAVY
     ours = {name.split(".")[1] for name in loaded if name.startswith("qmisniff.")}
-    assert ours <= {"cli", "errors", "frame", "pcapng", "capture_file", "capture"}
+    assert ours <= {"cli", "errors", "frame", "pcapng", "capture_file", "capture", "printable"}
 
 
 def test_reading_needs_neither_the_screen_nor_pyshark() -> None:
-    program = "from qmisniff.cli import main\nassert main(['read', '/nonexistent']) == 2"
+    sample = Path(__file__).parents[1] / "captures" / "first-contact.pcapng"
+    program = f"from qmisniff.cli import main\nassert main(['read', {str(sample)!r}, '-V']) == 0"
     assert not loaded_by(program) & (HEAVY - {"yaml"})

@@ -6,26 +6,29 @@ from __future__ import annotations
 import contextlib
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import BinaryIO, TextIO
 
 from qmisniff.capture.source import Source
 from qmisniff.capture_file import Writer
 from qmisniff.errors import CaptureFileError
+from qmisniff.printable import plain
 
 _PATIENCE = 0.2  # seconds after which a signal or a vanished reader is noticed at the latest
 
 
-def run(source: Source, sink: BinaryIO, count: int | None, narration: TextIO) -> int:
-    """Capture into `sink` until `count` frames, SIGINT, SIGTERM or SIGHUP; returns the exit code.
+def run(source: Source, open_sink: Callable[[], BinaryIO], count: int | None, narration: TextIO) -> int:
+    """Capture into a sink until `count` frames, SIGINT, SIGTERM or SIGHUP; returns the exit code.
 
-    Whatever ends it, the file is complete and the source closed. Raises what the source raises, BrokenPipeError when
-    the reader of the sink has gone, and CaptureFileError, the sink then being closed, when it cannot be written.
+    The sink is opened once the source is: what cannot capture must not take the place of an earlier capture. Whatever
+    ends it, the file is complete and the source closed. Raises what the source raises, BrokenPipeError when the reader
+    of the sink has gone, and CaptureFileError, the sink then being closed, when it cannot be written.
     """
     with _signals() as caught, source:
+        sink = open_sink()
         for note in source.notes:
-            print(f"qmisniff: {note}", file=narration)
+            print(f"qmisniff: {plain(note)}", file=narration)
         print(f"capturing from {source.origin.name}, ctrl+c ends", file=narration, flush=True)
         try:
             writer = Writer(sink)

@@ -17,6 +17,7 @@ from qmisniff import __version__
 from qmisniff.cli import decode, definitions, exports, traffic
 from qmisniff.cli.verbs import Verbs
 from qmisniff.errors import QmisniffError
+from qmisniff.printable import plain
 
 EXIT_CODES = """\
 exit codes:
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except QmisniffError as error:
-        print(f"qmisniff: {error}", file=sys.stderr)
+        print("qmisniff: " + "\n".join(plain(line) for line in str(error).split("\n")), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has had enough; keep the interpreter from complaining at exit.

@@ -7,11 +7,13 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
 from qmisniff.errors import CaptureFileError, UsageError
+from qmisniff.printable import plain
 
 if TYPE_CHECKING:
     from qmisniff.capture_file import Reader
@@ -88,10 +90,14 @@ def capture(options: argparse.Namespace) -> int:
     if options.write == "-":
         if sys.stdout.isatty():
             raise UsageError("-w - would write binary data to the terminal", "redirect it, or name a file")
-        return run(source, sys.stdout.buffer, options.count, sys.stderr)
-    with _create(path) as sink:
-        if options.write is None:
-            print(f"writing to {path}", file=sys.stderr)
+        return run(source, lambda: sys.stdout.buffer, options.count, sys.stderr)
+    with ExitStack() as stack:
+
+        def sink() -> BinaryIO:
+            if options.write is None:
+                print(f"writing to {path}", file=sys.stderr)
+            return stack.enter_context(_create(path))
+
         return run(source, sink, options.count, sys.stderr)
 
 
@@ -118,7 +124,7 @@ def read(options: argparse.Namespace) -> int:
             form.write(store.frame(row), store.context(row))
         form.close()
     if reader.damage:
-        print(f"qmisniff: {reader.damage}", file=sys.stderr)
+        print(f"qmisniff: {plain(reader.damage)}", file=sys.stderr)
         return 1
     return 0
 
@@ -178,8 +184,13 @@ def _open(name: str) -> BinaryIO:
 
 
 def _create(path: Path) -> BinaryIO:
-    """A new capture file that only its owner can read: captures hold identities."""
+    """A new capture file that only its owner can read: captures hold identities.
+
+    A file of that name is replaced, not emptied: somebody may be looking at it.
+    """
     try:
+        if path.is_file() and not path.is_symlink():
+            path.unlink()
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
     except OSError as error:
         raise CaptureFileError(f"{path}: {error.strerror}", "choose another place with -w") from None
@@ -192,7 +203,6 @@ def _default_name() -> str:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of packets")
+    return int(text)

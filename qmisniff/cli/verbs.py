@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmisniff.errors import UsageError
+from qmisniff.printable import plain
 
 if TYPE_CHECKING:
     from qmisniff.definitions import Registry
@@ -93,7 +94,7 @@ def _say_left_out(problems: list[str]) -> None:
         files.setdefault(re.split(r":\d+:\d+: ", problem)[0], []).append(problem)
     for file, (first, *more) in files.items():
         rest = f" ({len(more)} more: qmisniff dissectors check {file})" if more else ""
-        print(f"qmisniff: left out: {first}{rest}", file=sys.stderr)
+        print(plain(f"qmisniff: left out: {first}{rest}"), file=sys.stderr)
 
 
 def service_number(word: str, definitions: Registry) -> int:

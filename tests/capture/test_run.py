@@ -96,7 +96,7 @@ def written(sink: io.BytesIO) -> list[bytes]:
 def test_a_signal_ends_it_with_everything_written(number: int) -> None:
     source, sink, said = Script(send(b"one", b"two"), raise_signal(number)), io.BytesIO(), io.StringIO()
     before = signal.getsignal(number)
-    assert run(source, sink, None, said) == 0
+    assert run(source, lambda: sink, None, said) == 0
     assert written(sink) == [b"one", b"two", b"last"]
     assert source.closed
     assert signal.getsignal(number) is before
@@ -111,7 +111,7 @@ def test_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         source, sink = Script(raise_signal(signal.SIGHUP), send(b"one"), lambda: None), io.BytesIO()
-        run(source, sink, None, io.StringIO())
+        run(source, lambda: sink, None, io.StringIO())
         assert written(sink) == [b"one"]
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -119,14 +119,14 @@ def test_nohup_is_respected() -> None:
 
 def test_a_count_ends_it_on_the_packet() -> None:
     source, sink = Script(send(b"1", b"2"), send(b"3", b"4"), send(b"5")), io.BytesIO()
-    run(source, sink, 3, io.StringIO())
+    run(source, lambda: sink, 3, io.StringIO())
     assert written(sink) == [b"1", b"2", b"3"]
     assert source.closed
 
 
 def test_the_end_of_the_source_ends_it() -> None:
     source, sink = Script(send(b"1"), lambda: None), io.BytesIO()
-    assert run(source, sink, None, io.StringIO()) == 0
+    assert run(source, lambda: sink, None, io.StringIO()) == 0
     assert written(sink) == [b"1"]
 
 
@@ -137,7 +137,7 @@ def fail() -> list[Frame]:
 def test_a_source_that_fails_leaves_a_whole_file() -> None:
     source, sink = Script(send(b"1"), fail), io.BytesIO()
     with pytest.raises(SourceFailed, match="the pipe broke"):
-        run(source, sink, None, io.StringIO())
+        run(source, lambda: sink, None, io.StringIO())
     assert written(sink) == [b"1"]
     assert source.closed
 
@@ -147,7 +147,7 @@ def test_a_full_disk_is_an_error_with_a_reason() -> None:
     source = Script(send(b"1"))
     # Buffered, as a file of the command line's is: closing it must not raise a second time.
     with Path("/dev/full").open("wb") as sink, pytest.raises(CaptureFileError, match="No space left"):
-        run(source, sink, None, io.StringIO())
+        run(source, lambda: sink, None, io.StringIO())
     assert source.closed
 
 
@@ -157,5 +157,5 @@ def test_a_reader_that_goes_away_ends_it(steps: tuple[Callable[[], list[Frame]],
     source = Script(lambda: os.close(reading) or [], *steps)  # type: ignore[func-returns-value]
     sink: BinaryIO = os.fdopen(writing, "wb", buffering=0)
     with sink, pytest.raises(BrokenPipeError):
-        run(source, sink, None, io.StringIO())
+        run(source, lambda: sink, None, io.StringIO())
     assert source.closed
