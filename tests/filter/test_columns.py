@@ -145,7 +145,7 @@ def _leaf(rng: random.Random, store: Store) -> str:
         ]
         if text and len(literal) > 2:
             forms += [f"{name} contains {literal}", f"len({name}) > {rng.randrange(9)}", f"{name}[0:2]"]
-        if spec.kind is Kind.UINT and not spec.scale != 1:
+        if spec.kind is Kind.UINT and spec.scale == 1:
             forms += [f"{name} & {rng.randrange(200)}", f"{name} & 3 == {rng.randrange(4)}"]
         if spec.kind in (Kind.UINT, Kind.INT, Kind.FLOAT) and name != "frame.time_epoch":
             forms += [f"max({name}, {literal}) == {literal}", f"abs({name}) > {literal}"]
