@@ -6,13 +6,11 @@ However fast frames come, the screen is painted as often as it asks, and nothing
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import select
 import threading
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -21,12 +19,9 @@ from qmisniff.capture_file import Reader
 from qmisniff.errors import CaptureFileError, QmisniffError, SourceFailed
 from qmisniff.frame import Frame
 from qmisniff.store import Store
+from qmisniff.store.load import Loader
 from qmisniff.tui.recording import Recording
 
-_BATCH = 500  # frames handed over at once from a file: a few milliseconds of work
-# Frames live as long as the program and hold no cycles. Left to the garbage collector, each full collection would walk
-# all of them: 200 ms at a million, in which the screen stands still.
-_FREEZE = 50_000  # frames
 _WAIT_S = 0.1  # how long a read of a live source may sleep: also how long stopping takes
 
 
@@ -113,29 +108,25 @@ class FileInput:
         except OSError as error:
             raise CaptureFileError(f"{path}: {error.strerror}") from None
         try:
-            self._reader = Reader(self._stream, self.name)
+            self._loader = Loader(self._stream, self.name)
         except BaseException:
             self._stream.close()
             raise
-        self._lost = 0
 
     @property
     def lost(self) -> int:
-        return max(self._lost, self._reader.dropped)
+        return max(self._loader.lost, self._loader.dropped)
 
     @property
     def damage(self) -> str:
-        return self._reader.damage
+        return self._loader.damage
 
-    def batches(self, stop: threading.Event) -> Iterator[list[Frame]]:
-        frames = iter(self._reader)
+    def into(self, store: Store, stop: threading.Event) -> None:
+        """Bring the frames into the store, until there are no more or `stop` is set."""
         with self._stream:
-            while not stop.is_set():
-                batch = list(islice(frames, _BATCH))
-                if not batch:
-                    return
-                self._lost += sum(frame.lost for frame in batch)
-                yield batch
+            steps = self._loader.into(store)
+            while not stop.is_set() and next(steps, None) is not None:
+                pass
 
 
 class PipeInput:
@@ -207,9 +198,9 @@ class Progress(NamedTuple):
 
 
 class Feed:
-    """Moves the frames of an input into a store and, where there is one, a recording."""
+    """Moves the frames of an input into a store and, where there is one, a recording. A file needs none."""
 
-    def __init__(self, store: Store, source: Input, recording: Recording | None = None) -> None:
+    def __init__(self, store: Store, source: Input | FileInput, recording: Recording | None = None) -> None:
         self.error: QmisniffError | None = None
         self._store = store
         self._input = source
@@ -262,16 +253,14 @@ class Feed:
         return not self._running
 
     def _run(self) -> None:
-        batches = self._input.batches(self._stop)
-        frozen = 0
         try:
-            for frames in batches:
+            if isinstance(self._input, FileInput):
+                self._input.into(self._store, self._stop)
+                return
+            for frames in self._input.batches(self._stop):
                 if self._recording is not None:
                     self._recording.write(frames)
                 self._store.extend(frames)
-                if len(self._store) - frozen >= _FREEZE:
-                    frozen = len(self._store)
-                    gc.freeze()
         except QmisniffError as error:
             self.error = error
         except Exception as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qmisniff.dissect import Dissector
 from qmisniff.store import Store
-from qmisniff.tui.feed import Feed, Input
+from qmisniff.tui.feed import Feed, FileInput, Input
 from qmisniff.tui.recording import Recording, save
 
 
@@ -17,7 +17,7 @@ class Session:
     Captures that are made now (live sources, pipes) are recorded in a temporary file until they are saved or given up.
     """
 
-    def __init__(self, source: Input, dissector: Dissector, recording: Recording | None = None) -> None:
+    def __init__(self, source: Input | FileInput, dissector: Dissector, recording: Recording | None = None) -> None:
         self.store = Store()
         self.dissector = dissector
         self.recording = recording

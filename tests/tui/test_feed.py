@@ -40,7 +40,7 @@ def wait(condition: object) -> None:
     raise AssertionError("never became true")
 
 
-def fed(source: Input, recording: Recording | None = None) -> tuple[Store, Feed]:
+def fed(source: Input | FileInput, recording: Recording | None = None) -> tuple[Store, Feed]:
     store = Store()
     feed = Feed(store, source, recording)
     feed.start()
