@@ -44,6 +44,8 @@ class JsonWriter(ValuesWriter):
                 return f"{self.const(_TRUTH)}[{var}]"
             case Number(truth=True):
                 return f"{self.const(_TRUTH)}[{var} != 0]"
+            case Number(form="u" | "i", size=1, num=1, den=1) if var != "x":  # a list of numbers is written at once
+                return f"{self.const(_BYTES[kind.form])}[{var}]"
             case Number(form="f"):
                 return f"{self.const(_real)}({self.converted(kind, var)})"
             case Bytes():
@@ -68,6 +70,11 @@ class JsonWriter(ValuesWriter):
         self.add(f"if {column}: o.append({self.const(_list)}({self.const(path)}, {value}))")
 
 
+# The text of any byte: looking it up costs a quarter of making it. Negative numbers index from the end.
+_BYTES = {
+    "u": tuple(str(number) for number in range(256)),
+    "i": tuple(str(number) for number in (*range(128), *range(-128, 0))),
+}
 _TRUTH = ("false",) + 255 * ("true",)  # of any byte
 
 
