@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from difflib import get_close_matches
 from enum import Enum
 
 from qmisniff.definitions import Registry
@@ -79,5 +78,7 @@ class Catalogue:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only mistakes need it
+
     found = get_close_matches(name[:200], list(names), 1, 0.75)
     return found[0] if found else ""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from qmisniff.definitions import Registry
-from qmisniff.definitions.model import ADDRESS_SIZE, RESULT_TLV, Address, Bytes, Number, Struct, Text, Type
+from qmisniff.definitions.model import ADDRESS_SIZE, RESULT_TLV, Address, Bytes, Number, Struct, Text, Tlv, Type
 from qmisniff.definitions.words import RESULT
+from qmisniff.dissect.tlv import MAX_FIELDS
+from qmisniff.filter.catalogue import Type as FieldType
 from qmisniff.filter.evaluate import COMPARE, passes
 from qmisniff.filter.literals import Network, Value
 from qmisniff.filter.resolve import (
@@ -38,8 +40,6 @@ Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[Any]
 
 _SIZES = (1, 2, 4, 8)
-# A message of so many bytes cannot have more fields than the dissector takes, whose limit is then no concern.
-_SMALL = 4000
 
 
 class Verdict(NamedTuple):
@@ -112,6 +112,10 @@ class ColumnTests:
             return Verdict(column.known & outcome, column.known & ~outcome)
         if {field.name for field in used} == {"tap.comm"}:
             return self._by_task(test, columns)
+        if isinstance(test, Exists) and used[0].type is FieldType.HEADING:
+            carried, sure = self._carried(used[0].name, columns)
+            always = columns.plain & sure & carried if self._is_tlv(used[0].name) else np.zeros(len(columns), bool)
+            return Verdict(always, columns.plain & sure & ~carried)
         # Where none of its fields can be, a test is what it is without any value.
         nowhere = reduce(operator.and_, [self._absent(field, columns) for field in used])
         nothing = np.zeros(len(columns), bool)
@@ -147,8 +151,38 @@ class ColumnTests:
         column = self._column(field, columns)
         if column is not None:
             return column.known & ~column.present
-        message = self._message(field.name)
-        return np.zeros(len(columns), bool) if message is None else columns.plain & ~self._of(message, columns)
+        carried, sure = self._carried(field.name, columns)
+        return columns.plain & sure & ~carried
+
+    def _carried(self, name: str, columns: Columns) -> tuple[Mask, Mask]:
+        """Plain messages with the TLV that a name of a message lies in, and those of which that is sure."""
+        message = self._message(name)
+        if message is None:
+            return np.zeros(len(columns), bool), np.zeros(len(columns), bool)
+        carried, of = np.zeros(len(columns), bool), self._of(message, columns)
+        if not of.any():
+            return carried, ~carried
+        tlvs = columns.tlvs
+        for kind, tlv, _ in self._tlvs(name):
+            rows = of & (columns.qmi_type == kind)
+            carried[tlvs.index[(tlvs.type == tlv.id) & rows[tlvs.index]]] = True
+        return carried, ~(of & tlvs.broken)
+
+    def _is_tlv(self, name: str) -> bool:
+        """Is a heading there whenever the TLV is?"""
+        return all(path == name and isinstance(tlv.type, Struct) for _, tlv, path in self._tlvs(name))
+
+    def _tlvs(self, name: str) -> Iterator[tuple[int, Tlv, str]]:
+        """Kind of message, TLV and its name, for every TLV that a name of a message lies in."""
+        parts = name.split(".", 3)
+        service = self._registry.service_named(parts[1])
+        message = service.message_named(parts[2]) if service else None
+        assert service is not None and message is not None
+        for kind, section in enumerate(message.tlvs):
+            for tlv in section or ():
+                path = f"{service.prefix}.{message.name}.{tlv.name}"
+                if name == path or name.startswith(f"{path}."):
+                    yield kind, tlv, path
 
     def _of(self, message: tuple[int, int], columns: Columns) -> Mask:
         service, number = message
@@ -164,20 +198,12 @@ class ColumnTests:
 
     def _find(self, name: str) -> dict[int, Place] | None:
         """The place of a name in each kind of message that has it; None where one of them is not fixed."""
-        parts = name.split(".", 3)
-        service = self._registry.service_named(parts[1])
-        message = service.message_named(parts[2]) if service else None
-        assert service is not None and message is not None
         found: dict[int, Place] = {}
-        for kind, section in enumerate(message.tlvs):
-            for tlv in section or ():
-                path = f"{service.prefix}.{message.name}.{tlv.name}"
-                if name != path and not name.startswith(f"{path}."):
-                    continue
-                place = _locate(tlv.id, tlv.type, path, name)
-                if place is None or kind in found:
-                    return None
-                found[kind] = place
+        for kind, tlv, path in self._tlvs(name):
+            place = _locate(tlv.id, tlv.type, path, name)
+            if place is None or kind in found:
+                return None
+            found[kind] = place
         # Wide whole numbers need an array of their own type.
         mixed = len(found) > 1 and any(place.number.size == 8 for place in found.values())
         return None if mixed or not found else found
@@ -198,7 +224,8 @@ def _gather(columns: Columns, of: Mask, places: dict[int, Place]) -> Column:
         hit = np.flatnonzero((tlvs.type == place.tlv) & rows[tlvs.index])
         index = tlvs.index[hit].astype(np.intp)
         count = np.bincount(index, minlength=size)
-        odd = rows & (tlvs.broken | (count > 1) | (columns.tlv_length > _SMALL))
+        # A message of so many bytes may have more fields than the dissector takes.
+        odd = rows & (tlvs.broken | (count > 1) | (columns.tlv_length > MAX_FIELDS))
         right = tlvs.length[hit] == place.length
         odd[index[~right]] = True
         hit, index = hit[right], index[right]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from functools import cache
+from pathlib import Path
 
 from qmisniff.definitions import Registry, open_registry
 from qmisniff.dissect import Dissector
@@ -14,6 +15,7 @@ from qmisniff.store import Store
 from tests import factories
 from tests.factories import HOST, MODEM, NEW_SERVER, qmi, qrtr, server, tlv
 
+ROOT = Path(__file__).parents[2]
 OK = tlv(2, bytes(4))
 _CLIENT = (HOST, 0x4001)
 NAS, DMS, WDS = 10, 11, 12  # ports
