@@ -162,3 +162,5 @@ def _never_quick(data: bytes, start: int, end: int, into: Any, budget: list[int]
 
 
 RESULT_DECODER = TlvDecoder(Tlv(RESULT_TLV, "result", True, RESULT), "qmi", BUILTIN_ENUMS)
+# `qmi` is the name of the whole layer, which already stands under it.
+RESULT_DECODER.heading = FieldSpec("", RESULT_DECODER.heading.label, Kind.NONE)
