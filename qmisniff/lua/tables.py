@@ -32,14 +32,7 @@ from qmisniff.protocol import instances, mbim, qmi, qmux, qrtr, tftp
 from qmisniff.protocol.errors import ERRORS, RESULTS
 from qmisniff.protocol.layout import Layout
 
-_OURS = (
-    "tap",
-    "qrtr",
-    "qmux",
-    "qmi",
-    "protobuf",
-    "tftp",
-)  # of all other headers, Wireshark's own dissectors have the names
+_OURS = ("tap", "qrtr", "qmux", "qmi", "protobuf", "tftp", "mbim")  # the others are Wireshark's alone
 _FRAMES = {qmi.RESPONSE_TO.name: "request_frame", qmi.RESPONSE_IN.name: "response_frame"}
 _LAYOUTS = {
     "qrtr_v1": qrtr.V1,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,11 +17,13 @@ from qmisniff.dissect import Dissector
 from qmisniff.dissect.names import header_specs
 from qmisniff.field import Kind
 from qmisniff.frame import Frame, Link
+from qmisniff.protocol.mbim import COMMAND, COMMAND_DONE
 from qmisniff.store import Store
 from tests import factories
 from tests.differential.corpus import CTL, SERVICES, Case, cases, cases_of, registry, sample
-from tests.differential.mutations import mutated
+from tests.differential.mutations import mutate, mutated
 from tests.differential.test_round_trip import CONSTRUCTS
+from tests.lua.test_links import ANSWERED, in_mbim
 from tests.lua.tshark import available, differences, export, ours, run, save, theirs
 from tests.oracle.libqmi import qmux
 
@@ -100,6 +103,14 @@ def test_damaged_messages(tmp_path: Path, script: Path) -> None:
     announced = [factories.frame(factories.server(factories.NEW_SERVER, number, 1, 0, 10)) for number in (3,)]
     damaged = [frame for _, frame in mutated(DAMAGED, seed=20_261)]
     assert not disagreements(registry(), script, save([*announced, *damaged], tmp_path / "damaged.pcapng"))[:20]
+
+
+def test_mbim_messages(tmp_path: Path, script: Path) -> None:
+    rng = random.Random(20_262)
+    whole = [in_mbim(kind, ANSWERED) for kind in (COMMAND, COMMAND_DONE)] + [bytes((1, 0, 0, 128, 16)) + bytes(11)]
+    packets = [*whole, *(mutate(rng, rng.choice(whole)) for _ in range(500))]
+    frames = [factories.frame(packet, link=Link.MBIM) for packet in packets if packet]
+    assert not disagreements(registry(), script, save(frames, tmp_path / "mbim.pcapng"))[:20]
 
 
 @pytest.mark.parametrize("capture", ["all", *sorted(path.stem for path in CAPTURES.glob("*.pcapng"))])

@@ -39,7 +39,7 @@ enums:
 messages:
   while:
     id: 1
-    title: "\\"}} os.exit(7) -- \\n os.exit(7)"
+    title: "\\"}} os.exit(7) --"
     request:
       0x01 then: {local: u8 enum end, return: string}
 """

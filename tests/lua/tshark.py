@@ -21,7 +21,7 @@ from qmisniff.frame import Frame
 from qmisniff.lua import lua_text
 from qmisniff.store import Store
 
-NAMES = ("qmi.", "qrtr.", "qmux.", "tap.", "data.data", "protobuf.", "tftp.")  # of what is compared
+NAMES = ("qmi.", "qrtr.", "qmux.", "tap.", "data.data", "protobuf.", "tftp.", "mbim.")  # of what is compared
 EXPERT = "_ws.expert.message"
 DATA_AT = 16 + 32  # in a record of ours: tags of the exported PDU, tap header
 
@@ -141,11 +141,12 @@ def _placed(name: str, at: int, size: int, value: object) -> Found:
     return Found(name, 0, 0, value) if name.startswith("tap.") or size == 0 else Found(name, at, size, value)
 
 
-_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": " ", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\0": "\\x00"}
+# White space stands in an XML attribute as it is, and is read from it as a space.
+_ESCAPES = {"\n": " ", "\r": " ", "\t": " ", "\0": "\\x00"}
 
 
 def escaped(text: str) -> str:
-    """Text as Wireshark prints it: control characters as it writes them."""
+    """Text as Wireshark prints it: control characters as numbers."""
     return "".join(_ESCAPES.get(char, char if char >= " " and char != "\x7f" else f"\\x{ord(char):x}") for char in text)
 
 

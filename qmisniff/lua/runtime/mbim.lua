@@ -24,7 +24,7 @@ function show_mbim(pinfo, tree)
     local size = #bytes
     local kind = size >= 4 and u32(0) or -1
     local layer = tree
-    if tree_visible then layer = tree:add(tvb(), "MBIM: " .. (LAYOUTS.types[kind] or format("type 0x%x", kind))) end
+    if tree_visible then layer = tree:add(tvb(), "MBIM: " .. (LAYOUTS.types[kind] or "unknown type")) end
     local function show(layout, at)
         if tree_wanted then show_layout(layout, at, size, layer) end
         return at + layout_size(layout)

@@ -11,7 +11,7 @@ local services = definitions.services
 local service_names = definitions.service_names
 local errors = definitions.errors
 
-local function service_name(number) return service_names[number] or format("%d", number) end
+local function service_name(number) return service_names[number] or format("%.0f", number) end
 
 -- Bytes that nothing is known of: Wireshark's own dissector shows them.
 local function show_data(start, stop_, pinfo, tree)
@@ -310,6 +310,9 @@ local function message(start, stop_, number, context, pinfo, tree)
     local title = described and (header.type == INDICATION and described[3] or described[2])
     if tree_wanted then show_header(layout, start, header, number, title, context, layer) end
     if header.type > INDICATION then problem(layer, ERROR, "neither request, response nor indication", start, 1) end
+    if header.compound then
+        problem(layer, NOTE, "a compound message: how its body is laid out is not public", start, 1)
+    end
     local last = header.tlvs + header.length
     if last > stop_ then
         problem(layer, ERROR, format("%d bytes of the message are missing", last - stop_), header.tlvs - 2, 2)

@@ -117,7 +117,7 @@ local function utf16_be(raw) return wide_text(raw, 1, 0) end
 local GSM = {}
 do
     local at = 0
-    for letter in definitions.gsm7:gmatch("[%z\1-\127\194-\244][\128-\191]*") do
+    for letter in definitions.gsm7:gmatch("[\0-\127\194-\244][\128-\191]*") do
         GSM[at] = letter
         at = at + 1
     end

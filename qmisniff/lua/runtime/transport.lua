@@ -261,7 +261,7 @@ end
 local function show_rest(start, stop_, pinfo, tree)
     if start >= stop_ then return end
     show_data(start, stop_, pinfo, tree)
-    if sub(bytes, start + 1, stop_):find("[^%z]") or stop_ - start > 3 then
+    if sub(bytes, start + 1, stop_):find("[^\0]") or stop_ - start > 3 then
         problem(tree, WARN, format("%d bytes after the frame", stop_ - start), start, stop_ - start)
     end
 end
