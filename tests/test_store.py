@@ -9,6 +9,7 @@ import random
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,14 @@ from tests import factories as make
 SAMPLE = Path(__file__).parents[1] / "captures" / "first-contact.pcapng"
 PORTS = (10, 11, 0x4001, 0x4002, 0x4003)
 NODES = (make.MODEM, make.HOST)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _runs_of_any_length() -> Iterator[None]:
+    """Even a single record goes the way of many: else small files would not test it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qmisniff.store.blocks._LEAST_RUN", 1)
+        yield
 
 
 def filled(frames: list[Frame]) -> Store:

@@ -19,8 +19,9 @@ import numpy as np
 from qmisniff.pcapng import END, MAX_BLOCK, PACKET, Interface, Record, RecordReader
 from qmisniff.store.headers import I8, U1, Any1
 
-_LEAST_WINDOW, _MOST_WINDOW = 1 << 16, 1 << 22  # bytes searched at once: few where the search had to begin again
+_LEAST_WINDOW, _MOST_WINDOW = 1 << 12, 1 << 22  # bytes searched at once: few where the search had to begin again
 _LEAST_BLOCK = 32  # bytes of a record without data
+_LEAST_RUN = 8  # records: fewer are read sooner one by one
 _PCAP_HEAD = 16
 _PCAP_RUN = 32768  # records
 
@@ -39,7 +40,7 @@ def runs(data: U1, reader: RecordReader) -> Iterator[Run | Record]:
     search = _Search(data)
     while True:
         starts, end = _pcap(data, reader) if reader.classic else search.chain(reader)
-        if len(starts):
+        if len(starts) >= _LEAST_RUN:
             yield Run(starts, reader.order, reader.interfaces, reader.classic)
             reader.skip_to(end)
             continue
