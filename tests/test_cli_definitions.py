@@ -204,3 +204,9 @@ def test_import_of_what_is_no_such_file_is_one_line(tmp_path: Path, content: str
     path.write_text(content)
     done = run("dissectors", "import", str(path))
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+
+
+def test_show_takes_a_fields_whole_name() -> None:
+    whole = run("dissectors", "show", "qmi.nas.get_signal_info.lte.rsrp")
+    assert whole.returncode == 0
+    assert whole.stdout == run("dissectors", "show", "nas.get_signal_info").stdout

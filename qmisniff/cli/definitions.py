@@ -118,7 +118,8 @@ def show(options: argparse.Namespace) -> int:
         if not rest:
             _print(*service_lines(service))
             return 0
-        message = service.message_named(rest.lower())
+        # A field's whole filter name will do: what is below the message is part of what is shown.
+        message = service.message_named(rest.lower().partition(".")[0])
         if message is None and (wanted := whole_number(rest)) is not None:
             message = service.message(wanted)
         if message is None:

@@ -141,6 +141,11 @@ class Registry:
                 return service
         return None
 
+    @property
+    def service_names(self) -> dict[int, str]:
+        """The short names (NAS) of all services, by id."""
+        return {header.id: header.service for header in self.headers.values()}
+
     def service_name(self, number: int) -> str:
         """The short name of a service (NAS), or its number as text."""
         header = self.headers.get(number)

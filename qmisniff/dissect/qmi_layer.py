@@ -25,7 +25,7 @@ class Messages:
         self._registry = registry
         self._decoders: dict[tuple[int, int, int], MessageDecoder | None] = {}
         self._msgid_specs: dict[tuple[int, bool], FieldSpec] = {}
-        names = {header.id: header.service for header in registry.headers.values()}
+        names = registry.service_names
         self._service = FieldSpec("qmi.service", "Service", Kind.UINT, labels=names)
 
     def message(self, data: bytes, start: int, end: int, number: int | None, context: Context, sink: Sink) -> None:

@@ -29,7 +29,7 @@ class Transports:
     def __init__(self, registry: Registry, message: Message) -> None:
         self._registry = registry
         self._message = message
-        names = {header.id: header.service for header in registry.headers.values()}
+        names = registry.service_names
         self._ctrl_service = FieldSpec("qrtr.ctrl.service", "Service", Kind.UINT, 4, labels=names)
         self._other_service = FieldSpec("qrtr.service", "Service", Kind.UINT, labels=names)
 

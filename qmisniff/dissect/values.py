@@ -96,11 +96,6 @@ def ipv6(raw: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET6, raw)
 
 
-def ipv6_le(raw: bytes) -> str:
-    """Text of an address whose bytes are all in reverse order."""
-    return socket.inet_ntop(socket.AF_INET6, raw[::-1])
-
-
 def mac(raw: bytes) -> str:
     """Colon text of six bytes."""
     return raw.hex(":")

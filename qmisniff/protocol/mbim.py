@@ -56,4 +56,3 @@ TAILS = {  # what stands between the UUID and the information buffer
         Item("buffer_length", 4, "Buffer length"),
     ]),
 }
-BUFFER = FieldSpec("mbim.buffer", "Information buffer", Kind.BYTES)
