@@ -99,6 +99,12 @@ local function start_packet(buffer, tree, dissector)
     tree_wanted = tree_visible or tree:referenced(dissector)
 end
 
+-- A number that has no label is shown as the number alone; Wireshark calls it unknown.
+local function number_alone(item)
+    local text = item.text
+    if text:find(": Unknown (", 1, true) then item:set_text((text:gsub(": Unknown %((.-)%)$", ": %1"))) end
+end
+
 local function note_problem(severity, text)
     if not worst or severity > worst then worst, worst_text = severity, text end
 end

@@ -236,7 +236,8 @@ local function show_layout(layout, start, stop_, tree)
     local at = start
     for _, item in ipairs(layout) do
         if at + item[2] > stop_ then break end
-        tree:add_le(fields[item[1]], tvb(at, item[2]))
+        local shown = tree:add_le(fields[item[1]], tvb(at, item[2]))
+        if tree_visible then number_alone(shown) end
         at = at + item[2]
     end
 end

@@ -46,11 +46,13 @@ local function show_packet_header(size, layer)
     local at = 0
     for _, item in ipairs(definitions.layouts.qrtr_v2) do
         if at + item[2] > size then return end
+        local shown
         if item[1]:find("_port$") then
-            layer:add(fields[item[1]], tvb(at, 2), wide_port(u16(at)))
+            shown = layer:add(fields[item[1]], tvb(at, 2), wide_port(u16(at)))
         else
-            layer:add_le(fields[item[1]], tvb(at, item[2]))
+            shown = layer:add_le(fields[item[1]], tvb(at, item[2]))
         end
+        if tree_visible then number_alone(shown) end
         if item[1] == "qrtr.flags" then
             layer:add(fields["qrtr.confirm_rx"], tvb(at, 1), byte(bytes, at + 1) % 2)
         end
@@ -67,6 +69,7 @@ local function show_control_fields(command, start, stop_, layer)
         local name, at, size = item[1], start + item[2], item[3]
         if at + size > stop_ then return end
         local shown = layer:add_le(fields[name], tvb(at, size))
+        if tree_visible then number_alone(shown) end
         if name == "qrtr.ctrl.instance" then
             local service, word = u32(start + 4), u32(start + 8)
             local label = labels[service] and labels[service][floor(word / 256)]

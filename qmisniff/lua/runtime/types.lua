@@ -244,6 +244,7 @@ local function compile_number(kind, path, stored)
                 if float_unit then item:append_text(float_unit) end
                 if suffix then item:append_text(suffix(p)) end
                 if kind.since then item:append_text(moment_suffix(read(p) * (kind.num or 1) / (kind.den or 1), kind)) end
+                if kind.enum then number_alone(item) end
                 shown_text = item.text
             end
         end
