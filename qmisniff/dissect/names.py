@@ -13,7 +13,7 @@ from qmisniff.dissect.frame_layer import FRAME, FRAME_SPECS, TAP
 from qmisniff.dissect.qmi_layer import DATA, DATA_BYTES, QMI
 from qmisniff.dissect.sinks import EXPERT_MESSAGE, EXPERT_SEVERITY
 from qmisniff.dissect.tlv import UNDECODED
-from qmisniff.dissect.transport import CONTROL, MBIM, QMUX, QRTR, TRAILER
+from qmisniff.dissect.transport import CONTROL, MBIM, QMUX, QRTR, TFTP, TRAILER
 from qmisniff.field import FieldSpec
 from qmisniff.protocol import mbim, qmi, qmux, qrtr, tftp
 
@@ -23,7 +23,7 @@ def header_specs() -> Iterator[FieldSpec]:
     layouts = [qrtr.V1, qrtr.V2, qmux.HEADER, qmux.WIDE_HEADER, mbim.HEADER, mbim.FRAGMENT, *mbim.TAILS.values()]
     seen: set[str] = set()
     for spec in (
-        *(FRAME, TAP, QRTR, CONTROL, TRAILER, QMUX, MBIM, QMI, DATA),
+        *(FRAME, TAP, QRTR, CONTROL, TRAILER, QMUX, MBIM, QMI, TFTP, DATA),
         *FRAME_SPECS,
         *(spec for layout in layouts[:2] for spec in layout.specs),
         *(qrtr.CONFIRM_RX, qrtr.OPTIONS, qrtr.PADDING, qrtr.OTHER_SERVICE, *qrtr.CONTROL_SPECS),

@@ -9,7 +9,6 @@ from enum import Enum
 
 from qmisniff.definitions import Registry
 from qmisniff.dissect.names import header_specs
-from qmisniff.dissect.transport import TFTP
 from qmisniff.field import FieldSpec, Kind
 
 
@@ -43,9 +42,8 @@ class Catalogue:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         services = {header.id: header.service for header in registry.headers.values()}
-        specs = (TFTP, *header_specs())
         self.headers = {
-            spec.name: replace(spec, labels=services) if spec.name in _SERVICES else spec for spec in specs
+            spec.name: replace(spec, labels=services) if spec.name in _SERVICES else spec for spec in header_specs()
         }
 
     def find(self, name: str) -> FieldSpec | None:

@@ -397,3 +397,4 @@ _PLAIN: dict[str, Callable[[Columns], _Made]] = {
     "qmi.response_in": lambda c: (c.partner + 1, (c.partner >= 0) & (c.qmi_type != qmi.RESPONSE)),
     "qmi.time": lambda c: (c.response_ns / 1e9, (c.partner >= 0) & (c.qmi_type == qmi.RESPONSE)),
 }
+HEADERS = frozenset(_FRAME) | frozenset(_PLAIN)  # the names of all of them

@@ -178,3 +178,19 @@ def test_columns_and_frames_agree(capture_seed: int, filter_seed: int) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         found = by_columns(chosen, store, monkeypatch)
     assert [row + 1 for row in found] == capture.numbers(text, store), text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_header_column_holds_what_frames_hold(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qmisniff.filter.columns import HEADERS
+
+    store = made(seed)
+    everything = [capture.dissector().values(store.frame(row), store.context(row)) for row in range(len(store))]
+    for name in sorted(HEADERS):
+        found = [values[name] for values in everything if name in values and name != "frame.time"]
+        texts = [name, *(f"{name} >= {value:.9f}" for value in found[:3] if isinstance(value, float))]
+        texts += [f"{name} >= {int(value)}" for value in {*found[:30]} if isinstance(value, int)]
+        for text in texts:
+            chosen = compile_filter(text, capture.registry())
+            rows = by_columns(chosen, store, monkeypatch)
+            assert [row + 1 for row in rows] == capture.numbers(text, store), text

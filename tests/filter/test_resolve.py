@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from qmisniff.field import FieldSpec, Kind
 from qmisniff.filter import FilterError, compile_filter
 from tests.filter import capture
 
@@ -123,3 +124,11 @@ def test_nothing_in_a_filter_reaches_the_terminal_as_an_escape() -> None:
     # The marks stand under what is shown, not under what was typed.
     _, text, marks = shown.splitlines()
     assert text[marks.index("^") : len(marks)] == '"\\x1b[31m"'
+
+
+def test_every_layer_of_a_frame_is_a_protocol() -> None:
+    from qmisniff.dissect import transport
+
+    for layer in vars(transport).values():
+        if isinstance(layer, FieldSpec) and layer.kind is Kind.NONE:
+            compile_filter(layer.name, capture.registry())
