@@ -352,6 +352,32 @@ def test_batches_of_a_file_are_tracked_as_one(tmp_path: Path, monkeypatch: pytes
         assert agree(saved(written), tmp_path / "a.pcapng") == ""
 
 
+def test_transfers_of_files_are_followed_in_bulk(tmp_path: Path) -> None:
+    """Requests go to the announced port and are answered from another, until one of them closes or the server ends."""
+    server, reader, transfer = (make.MODEM, 9), (make.HOST, 0x4001), (make.MODEM, 0x4002)
+    begins = make.frame(make.server(make.NEW_SERVER, 4096, 1, *server))
+    close = [
+        make.qrtr(struct.pack("<5I", make.DEL_CLIENT, *end, 0, 0), (end[0], make.CTRL), kind=make.DEL_CLIENT)
+        for end in (reader, transfer, server)
+    ]
+    talk = [
+        make.qrtr(b"\0\1name\0octet\0", reader, server),
+        make.qrtr(b"\0\3\0\1data", transfer, reader),
+        make.qrtr(b"\0\4\0\1", reader, transfer),
+        make.qrtr(make.qmi(0, 1, 0x25), reader, transfer),
+        make.qrtr(make.qmi(2, 1, 0x25), transfer, reader),
+    ]
+    followed = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        written = [begins, *(make.frame(rng.choice(talk * 4 + close)) for _ in range(30))]
+        written.insert(rng.randrange(30), begins)
+        assert agree(saved(written), tmp_path / "a.pcapng") == ""
+        contexts = map(filled(written).context, range(len(written)))
+        followed += sum(context.service == 4096 for context in contexts)
+    assert followed > 300
+
+
 # ---- files of other makes ----
 
 
