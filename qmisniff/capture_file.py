@@ -179,6 +179,7 @@ class Reader:
 
 def origin_of(interface: Interface) -> Origin:
     """What captured the frames of an interface."""
+
     def text(code: int) -> str:
         return interface.options.get(code, b"").decode("utf-8", "replace").rstrip("\0")
 

@@ -83,7 +83,9 @@ def mutations(count: int, seed: int) -> list[Frame]:
 
 
 @pytest.mark.parametrize(
-    ("seed", "arguments"), enumerate([["-V", "-x"], ["-T", "json"], ["-T", "ndjson"]]), ids=["text", "json", "ndjson"]
+    ("seed", "arguments"),
+    list(enumerate([["-V", "-x"], ["-T", "json"], ["-T", "ndjson"]])),
+    ids=["text", "json", "ndjson"],
 )
 def test_mutated_packets_go_through(seed: int, arguments: list[str], tmp_path: Path) -> None:
     path = tmp_path / "mutated.pcapng"

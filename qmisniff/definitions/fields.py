@@ -33,11 +33,13 @@ def spec_of(path: str, kind: Type, enums: Enums) -> FieldSpec:
         case Number():
             return _number(path, label, kind, enums)
         case Text():
-            return FieldSpec(path, label, Kind.STRING, kind.length.size if kind.length.form == "fixed" else 0,
-                             personal=kind.personal)
+            return FieldSpec(
+                path, label, Kind.STRING, kind.length.size if kind.length.form == "fixed" else 0, personal=kind.personal
+            )
         case Bytes():
-            return FieldSpec(path, label, Kind.BYTES, kind.length.size if kind.length.form == "fixed" else 0,
-                             personal=kind.personal)
+            return FieldSpec(
+                path, label, Kind.BYTES, kind.length.size if kind.length.form == "fixed" else 0, personal=kind.personal
+            )
         case Address():
             return FieldSpec(path, label, _ADDRESS_KIND[kind.form], ADDRESS_SIZE[kind.form], personal=kind.personal)
         case _:

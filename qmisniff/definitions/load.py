@@ -148,8 +148,7 @@ class _FileReader(Reader):
         if number < 0 and Scalar("id") not in body:
             self.wrong(name, f"message {name} has no id")
         sections = [tuple(tlvs[kind].values()) if kind in tlvs else None for kind in KINDS]
-        message = Message(str(name), number, title, (sections[0], sections[1], sections[2]), examples,
-                          indication_title)
+        message = Message(str(name), number, title, (sections[0], sections[1], sections[2]), examples, indication_title)
         for conflict in _conflicts(message):
             self.wrong(name, conflict)
         return message

@@ -65,8 +65,11 @@ def written(kind: Type, names: Names | None = None) -> Written:
         return names[kind]
     match kind:
         case Number():
-            return {"bits": _number(kind), **{bits.name: _bits(bits) for bits in kind.bits}} if kind.bits else (
-                _number(kind))
+            return (
+                {"bits": _number(kind), **{bits.name: _bits(bits) for bits in kind.bits}}
+                if kind.bits
+                else (_number(kind))
+            )
         case Text():
             return _words(kind.encoding, kind.by and f"by {kind.by}", _length(kind.length), "personal" * kind.personal)
         case Bytes():

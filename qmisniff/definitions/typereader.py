@@ -170,8 +170,11 @@ class TypeReader(Reader):
         bits: list[BitField] = []
         for key, value in list(tree.items())[1:]:
             self.name(key)
-            match = re.fullmatch(r"(\d{1,2})(?:\.\.(\d{1,2}))?(?: enum ([a-z0-9_]+))?", value) \
-                if isinstance(value, Scalar) else None
+            match = (
+                re.fullmatch(r"(\d{1,2})(?:\.\.(\d{1,2}))?(?: enum ([a-z0-9_]+))?", value)
+                if isinstance(value, Scalar)
+                else None
+            )
             low = int(match[1]) if match else 0
             high = int(match[2] or match[1]) if match else -1
             if not match or not low <= high < base.size * 8:
@@ -193,8 +196,13 @@ class TypeReader(Reader):
                 self.wrong(key, "a case is written `VALUE name: TYPE`")
                 continue
             self.name(self.part(key, words[1]))
-            cases.append((self.integer(self.part(key, words[0]), -(1 << 63), (1 << 64) - 1), words[1],
-                          self.type(value, depth + 1)))
+            cases.append(
+                (
+                    self.integer(self.part(key, words[0]), -(1 << 63), (1 << 64) - 1),
+                    words[1],
+                    self.type(value, depth + 1),
+                )
+            )
         return Union(str(on), tuple(cases))
 
     def check_references(self, tree: Mapping, kind: Struct) -> None:

@@ -15,11 +15,60 @@ _SCALE = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PREFIX = {"u8": 1, "u16": 2, "u32": 4}
 _TEXTS = ("string", "utf16", "gsm7", "bcd")
-UNITS = frozenset({
-    "%", "A", "B", "C", "Hz", "J", "K", "K/s", "KB", "MB", "MHz", "V", "W", "arcsec", "bit/s", "bytes", "chips", "cm",
-    "dB", "dBm", "days", "deg", "deg/s", "dp", "h", "kB", "kHz", "kbit/s", "km", "m", "m/s", "m/s2", "mA", "mAh", "mC",
-    "mV", "mW", "min", "mm", "ms", "ns", "pages", "ppb", "ppm", "rad", "rad/s", "s", "uA", "uV", "us",
-})
+UNITS = frozenset(
+    {
+        "%",
+        "A",
+        "B",
+        "C",
+        "Hz",
+        "J",
+        "K",
+        "K/s",
+        "KB",
+        "MB",
+        "MHz",
+        "V",
+        "W",
+        "arcsec",
+        "bit/s",
+        "bytes",
+        "chips",
+        "cm",
+        "dB",
+        "dBm",
+        "days",
+        "deg",
+        "deg/s",
+        "dp",
+        "h",
+        "kB",
+        "kHz",
+        "kbit/s",
+        "km",
+        "m",
+        "m/s",
+        "m/s2",
+        "mA",
+        "mAh",
+        "mC",
+        "mV",
+        "mW",
+        "min",
+        "mm",
+        "ms",
+        "ns",
+        "pages",
+        "ppb",
+        "ppm",
+        "rad",
+        "rad/s",
+        "s",
+        "uA",
+        "uV",
+        "us",
+    }
+)
 _MAX_FIXED = 0xFFFF
 
 # The pair of words that the result TLV of a response is made of; a few indications carry it too.

@@ -9,8 +9,18 @@ from struct import Struct
 from qmisniff.definitions.model import ADDRESS_SIZE, Address, Bytes, Length, Number, Text, Type
 from qmisniff.definitions.model import Struct as StructType
 
-_CODES = {("u", 1): "B", ("u", 2): "H", ("u", 4): "I", ("u", 8): "Q", ("i", 1): "b", ("i", 2): "h", ("i", 4): "i",
-          ("i", 8): "q", ("f", 4): "f", ("f", 8): "d"}
+_CODES = {
+    ("u", 1): "B",
+    ("u", 2): "H",
+    ("u", 4): "I",
+    ("u", 8): "Q",
+    ("i", 1): "b",
+    ("i", 2): "h",
+    ("i", 4): "i",
+    ("i", 8): "q",
+    ("f", 4): "f",
+    ("f", 8): "d",
+}
 
 
 def struct_code(kind: Type) -> str:

@@ -92,8 +92,20 @@ class FrameJson:
         return "".join(pieces)
 
     def _head(self, frame: Frame, context: Context, place: _Place, message: tuple[int, int]) -> _Head | None:
-        key = (place.header, message, context.service, context.instance, frame.link, frame.direction, frame.hook,
-               frame.flags, frame.pid, frame.comm, frame.cpu, frame.origin)
+        key = (
+            place.header,
+            message,
+            context.service,
+            context.instance,
+            frame.link,
+            frame.direction,
+            frame.hook,
+            frame.flags,
+            frame.pid,
+            frame.comm,
+            frame.cpu,
+            frame.origin,
+        )
         if key not in self._heads:
             if len(self._heads) >= _MAX_HEADS:
                 self._heads.clear()

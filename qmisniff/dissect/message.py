@@ -20,9 +20,7 @@ class MessageDecoder:
         section = message.tlvs[kind] if kind < len(message.tlvs) else None
         self.message = message
         self.known = section is not None
-        self.tlvs = {
-            tlv.id: TlvDecoder(tlv, f"{prefix}.{message.name}.{tlv.name}", enums) for tlv in section or ()
-        }
+        self.tlvs = {tlv.id: TlvDecoder(tlv, f"{prefix}.{message.name}.{tlv.name}", enums) for tlv in section or ()}
         if kind == qmi.RESPONSE:
             self.tlvs[RESULT_TLV] = RESULT_DECODER
         self.mandatory = tuple(decoder.tlv for decoder in self.tlvs.values() if decoder.tlv.mandatory)

@@ -108,8 +108,11 @@ class SummarySink(ValuesSink):
         name = qrtr.TYPES.get(command, f"type {command}")
         if "qrtr.ctrl.port" not in into and "qrtr.ctrl.node" not in into:
             return f"{name}, {into['qrtr.size']} bytes" if command == qrtr.DATA and "qrtr.size" in into else name
-        where = address(into.get("qrtr.ctrl.node", 0), into["qrtr.ctrl.port"]) if "qrtr.ctrl.port" in into else str(
-            into["qrtr.ctrl.node"])
+        where = (
+            address(into.get("qrtr.ctrl.node", 0), into["qrtr.ctrl.port"])
+            if "qrtr.ctrl.port" in into
+            else str(into["qrtr.ctrl.node"])
+        )
         if "qrtr.ctrl.service" not in into:
             return f"{name} {where}"
         service = into["qrtr.ctrl.service"]

@@ -21,8 +21,11 @@ def field_text(field: Field) -> str:
     if spec.kind is Kind.NONE:
         if field.value is None:
             return plain(spec.label)
-        return f"{plain(spec.label)} [{field.value}]" if isinstance(field.value, int) else (
-            f"{plain(spec.label)}: {plain(str(field.value))}")
+        return (
+            f"{plain(spec.label)} [{field.value}]"
+            if isinstance(field.value, int)
+            else (f"{plain(spec.label)}: {plain(str(field.value))}")
+        )
     return f"{plain(spec.label)}: {value_text(field)}"
 
 

@@ -41,7 +41,7 @@ class Catalogue:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        services = {header.id: header.service for header in registry.headers.values()}
+        services = registry.service_names
         self.headers = {
             spec.name: replace(spec, labels=services) if spec.name in _SERVICES else spec for spec in header_specs()
         }

@@ -92,7 +92,10 @@ class ColumnTests:
         return self._leaf(test, columns)
 
     def _joined(
-        self, tests: tuple[Test, ...], columns: Columns, yes: Callable[[Mask, Mask], Mask],
+        self,
+        tests: tuple[Test, ...],
+        columns: Columns,
+        yes: Callable[[Mask, Mask], Mask],
         no: Callable[[Mask, Mask], Mask],
     ) -> Verdict:
         found = self.verdict(tests[0], columns)

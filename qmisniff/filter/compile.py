@@ -49,7 +49,11 @@ class Filter:
         return passes(self.test, Decoded(frame, context, dissector))
 
     def rows(
-        self, store: Store, dissector: Dissector, start: int = 0, stop: int | None = None,
+        self,
+        store: Store,
+        dissector: Dissector,
+        start: int = 0,
+        stop: int | None = None,
         cancel: Callable[[], bool] = lambda: False,
     ) -> Iterator[Found]:
         """The rows of a store that pass, from `start` up to `stop` (all there are), some at a time; ends early once

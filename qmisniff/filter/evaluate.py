@@ -195,9 +195,7 @@ def _texts(source: Source, frame: Values) -> list[bytes]:
     return [value for value in values(source, frame) if isinstance(value, bytes)]
 
 
-def _within(
-    value: Any, single: Sequence[Value | Network], between: Sequence[tuple[Value, Value]]
-) -> bool:
+def _within(value: Any, single: Sequence[Value | Network], between: Sequence[tuple[Value, Value]]) -> bool:
     for each in single:
         if each.holds(value) if isinstance(each, Network) else each == value:
             return True

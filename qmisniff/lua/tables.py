@@ -54,7 +54,7 @@ def quoted(text: str) -> str:
 def tables(registry: Registry, services: Iterable[int]) -> Iterator[str]:
     """The chunk's `definitions`, a line or more at a time; services without a definition are left out."""
     yield "local definitions = { services = {} }\n\n"
-    names = {header.id: header.service for header in registry.headers.values()}
+    names = registry.service_names
     yield f"definitions.service_names = {_labels(names)}\n"
     yield f"definitions.results = {_labels(RESULTS)}\n"
     yield f"definitions.errors = {_labels(ERRORS)}\n"

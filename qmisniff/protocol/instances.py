@@ -28,8 +28,7 @@ CHANNELS = {0: "cntl", 1: "cmd", 2: "data", 3: "dci_cmd", 4: "dci"}
 VERSION = FieldSpec("qrtr.ctrl.version", "Version", Kind.UINT, 1)
 INSTANCE = FieldSpec("qrtr.ctrl.instance", "Instance", Kind.UINT, 3)
 _NAMED = {
-    service: FieldSpec(INSTANCE.name, INSTANCE.label, Kind.UINT, 3, labels=labels)
-    for service, labels in LABELS.items()
+    service: FieldSpec(INSTANCE.name, INSTANCE.label, Kind.UINT, 3, labels=labels) for service, labels in LABELS.items()
 }
 _PROCESSOR = FieldSpec("qrtr.ctrl.diag.processor", "DIAG processor", Kind.UINT, 4, labels=PROCESSORS)
 _CHANNEL = FieldSpec("qrtr.ctrl.diag.channel", "DIAG channel", Kind.UINT, 4, labels=CHANNELS)

@@ -22,15 +22,21 @@ TYPES = {
     INDICATE_STATUS: "INDICATE_STATUS",
 }
 
-HEADER = Layout("mbim", [
-    Item("type", 4, "Type", hex=True, labels=TYPES),
-    Item("length", 4, "Length"),
-    Item("txn", 4, "Transaction"),
-])
-FRAGMENT = Layout("mbim", [
-    Item("fragments", 4, "Fragments"),
-    Item("fragment", 4, "Fragment"),
-])
+HEADER = Layout(
+    "mbim",
+    [
+        Item("type", 4, "Type", hex=True, labels=TYPES),
+        Item("length", 4, "Length"),
+        Item("txn", 4, "Transaction"),
+    ],
+)
+FRAGMENT = Layout(
+    "mbim",
+    [
+        Item("fragments", 4, "Fragments"),
+        Item("fragment", 4, "Fragment"),
+    ],
+)
 # What follows the header of a message that has no device service.
 PLAIN = {
     0x00000001: Layout("mbim", [Item("max_transfer", 4, "Most bytes a transfer")]),
@@ -41,18 +47,27 @@ PLAIN = {
 }
 UUID = FieldSpec("mbim.service", "Device service", Kind.BYTES, 16)
 TAILS = {  # what stands between the UUID and the information buffer
-    COMMAND: Layout("mbim", [
-        Item("cid", 4, "Command"),
-        Item("command_type", 4, "Command type", labels={0: "query", 1: "set"}),
-        Item("buffer_length", 4, "Buffer length"),
-    ]),
-    COMMAND_DONE: Layout("mbim", [
-        Item("cid", 4, "Command"),
-        Item("status", 4, "Status"),
-        Item("buffer_length", 4, "Buffer length"),
-    ]),
-    INDICATE_STATUS: Layout("mbim", [
-        Item("cid", 4, "Command"),
-        Item("buffer_length", 4, "Buffer length"),
-    ]),
+    COMMAND: Layout(
+        "mbim",
+        [
+            Item("cid", 4, "Command"),
+            Item("command_type", 4, "Command type", labels={0: "query", 1: "set"}),
+            Item("buffer_length", 4, "Buffer length"),
+        ],
+    ),
+    COMMAND_DONE: Layout(
+        "mbim",
+        [
+            Item("cid", 4, "Command"),
+            Item("status", 4, "Status"),
+            Item("buffer_length", 4, "Buffer length"),
+        ],
+    ),
+    INDICATE_STATUS: Layout(
+        "mbim",
+        [
+            Item("cid", 4, "Command"),
+            Item("buffer_length", 4, "Buffer length"),
+        ],
+    ),
 }

@@ -19,18 +19,24 @@ TYPES = {REQUEST: "Request", RESPONSE: "Response", INDICATION: "Indication"}
 RESULT_TLV = 0x02
 NOT_QMI = frozenset({4096, 4097, 5012})  # QRTR services with datagrams of another make: TFTP, DIAG, FastRPC
 
-SERVICE_HEADER = Layout("qmi", [
-    Item("flags", 1, "Flags", hex=True),
-    Item("txn", 2, "Transaction"),
-    Item("msgid", 2, "Message", hex=True),
-    Item("length", 2, "Length"),
-])
-CTL_HEADER = Layout("qmi", [
-    Item("flags", 1, "Flags", hex=True),
-    Item("txn", 1, "Transaction"),
-    Item("msgid", 2, "Message", hex=True),
-    Item("length", 2, "Length"),
-])
+SERVICE_HEADER = Layout(
+    "qmi",
+    [
+        Item("flags", 1, "Flags", hex=True),
+        Item("txn", 2, "Transaction"),
+        Item("msgid", 2, "Message", hex=True),
+        Item("length", 2, "Length"),
+    ],
+)
+CTL_HEADER = Layout(
+    "qmi",
+    [
+        Item("flags", 1, "Flags", hex=True),
+        Item("txn", 1, "Transaction"),
+        Item("msgid", 2, "Message", hex=True),
+        Item("length", 2, "Length"),
+    ],
+)
 TLV_HEAD = Struct("<BH")
 
 SERVICE = FieldSpec("qmi.service", "Service", Kind.UINT)
@@ -45,8 +51,20 @@ ERROR = FieldSpec("qmi.error", "Error", Kind.UINT, 2, labels=ERRORS)
 RESPONSE_TO = FieldSpec("qmi.response_to", "Response to frame", Kind.UINT)
 RESPONSE_IN = FieldSpec("qmi.response_in", "Response in frame", Kind.UINT)
 TIME = FieldSpec("qmi.time", "Time since request", Kind.FLOAT, unit="s")
-SPECS = (SERVICE, INSTANCE, TYPE, COMPOUND, TLV_TYPE, TLV_LENGTH, TLV_VALUE, RESULT, ERROR,
-         RESPONSE_TO, RESPONSE_IN, TIME)
+SPECS = (
+    SERVICE,
+    INSTANCE,
+    TYPE,
+    COMPOUND,
+    TLV_TYPE,
+    TLV_LENGTH,
+    TLV_VALUE,
+    RESULT,
+    ERROR,
+    RESPONSE_TO,
+    RESPONSE_IN,
+    TIME,
+)
 
 
 class Header(NamedTuple):

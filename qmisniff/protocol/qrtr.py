@@ -39,27 +39,33 @@ _NODES = {NODE_BROADCAST: "BCAST"}
 _PORTS = {PORT_CONTROL: "CTRL", 0xFFFFFFFF: "CTRL", 0x0000FFFF: "CTRL"}
 _VERSIONS = {1: "v1", 3: "v2"}
 
-V1 = Layout("qrtr", [
-    Item("version", 4, "Version", labels=_VERSIONS),
-    Item("type", 4, "Type", labels=TYPES),
-    Item("src_node", 4, "Source node", labels=_NODES),
-    Item("src_port", 4, "Source port", hex=True, labels=_PORTS),
-    Item("confirm_rx", 4, "Confirm reception"),
-    Item("size", 4, "Payload size"),
-    Item("dst_node", 4, "Destination node", labels=_NODES),
-    Item("dst_port", 4, "Destination port", hex=True, labels=_PORTS),
-])
-V2 = Layout("qrtr", [
-    Item("version", 1, "Version", labels=_VERSIONS),
-    Item("type", 1, "Type", labels=TYPES),
-    Item("flags", 1, "Flags", hex=True),
-    Item("optlen", 1, "Options length"),
-    Item("size", 4, "Payload size"),
-    Item("src_node", 2, "Source node"),
-    Item("src_port", 2, "Source port", hex=True, labels=_PORTS),
-    Item("dst_node", 2, "Destination node"),
-    Item("dst_port", 2, "Destination port", hex=True, labels=_PORTS),
-])
+V1 = Layout(
+    "qrtr",
+    [
+        Item("version", 4, "Version", labels=_VERSIONS),
+        Item("type", 4, "Type", labels=TYPES),
+        Item("src_node", 4, "Source node", labels=_NODES),
+        Item("src_port", 4, "Source port", hex=True, labels=_PORTS),
+        Item("confirm_rx", 4, "Confirm reception"),
+        Item("size", 4, "Payload size"),
+        Item("dst_node", 4, "Destination node", labels=_NODES),
+        Item("dst_port", 4, "Destination port", hex=True, labels=_PORTS),
+    ],
+)
+V2 = Layout(
+    "qrtr",
+    [
+        Item("version", 1, "Version", labels=_VERSIONS),
+        Item("type", 1, "Type", labels=TYPES),
+        Item("flags", 1, "Flags", hex=True),
+        Item("optlen", 1, "Options length"),
+        Item("size", 4, "Payload size"),
+        Item("src_node", 2, "Source node"),
+        Item("src_port", 2, "Source port", hex=True, labels=_PORTS),
+        Item("dst_node", 2, "Destination node"),
+        Item("dst_port", 2, "Destination port", hex=True, labels=_PORTS),
+    ],
+)
 CONFIRM_RX = FieldSpec("qrtr.confirm_rx", "Confirm reception", Kind.UINT, 1)
 OPTIONS = FieldSpec("qrtr.options", "Options", Kind.BYTES)
 PADDING = FieldSpec("qrtr.padding", "Padding", Kind.BYTES)
@@ -87,8 +93,9 @@ def parse_header(data: bytes) -> Header | None:
         return Header(kind, src_node, src_port, dst_node, dst_port, confirm != 0, V1.size, size)
     if version == 3 and len(data) >= V2.size:
         _, kind, flags, optlen, size, src_node, src_port, dst_node, dst_port = V2.struct.unpack_from(data)
-        return Header(kind, src_node, wide_port(src_port), dst_node, wide_port(dst_port), flags & 1 == 1,
-                      V2.size + optlen, size)
+        return Header(
+            kind, src_node, wide_port(src_port), dst_node, wide_port(dst_port), flags & 1 == 1, V2.size + optlen, size
+        )
     return None
 
 
@@ -104,8 +111,9 @@ def header_rows(data: bytes) -> list[Row]:
     if data[:1] != b"\x03":
         return []
     rows = [
-        (spec, wide_port(value), offset, size) if isinstance(value, int) and spec.name.endswith("_port") else
-        (spec, value, offset, size)
+        (spec, wide_port(value), offset, size)
+        if isinstance(value, int) and spec.name.endswith("_port")
+        else (spec, value, offset, size)
         for spec, value, offset, size in V2.rows(data, 0, len(data))
     ]
     if len(rows) > 2:

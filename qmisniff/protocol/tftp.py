@@ -45,8 +45,17 @@ _OPTION_VALUE = FieldSpec("tftp.option.value", "Option value", Kind.STRING)
 _BLOCK = FieldSpec("tftp.block", "Block", Kind.UINT, 2)
 _ERROR_CODE = FieldSpec("tftp.error.code", "Error code", Kind.UINT, 2, labels=ERRORS)
 _ERROR_MESSAGE = FieldSpec("tftp.error.message", "Error message", Kind.STRING)
-SPECS = (_OPCODE, _SOURCE_FILE, _DESTINATION_FILE, _TYPE, _OPTION_NAME, _OPTION_VALUE, _BLOCK, _ERROR_CODE,
-         _ERROR_MESSAGE)
+SPECS = (
+    _OPCODE,
+    _SOURCE_FILE,
+    _DESTINATION_FILE,
+    _TYPE,
+    _OPTION_NAME,
+    _OPTION_VALUE,
+    _BLOCK,
+    _ERROR_CODE,
+    _ERROR_MESSAGE,
+)
 
 
 class Packet(NamedTuple):
@@ -92,9 +101,7 @@ def parse(data: bytes, start: int, end: int) -> Packet:
             text += f", Block: {number}"
     else:
         names = [] if opcode == OACK else [_SOURCE_FILE if opcode == RRQ else _DESTINATION_FILE, _TYPE]
-        at, problem, values = _strings(
-            data, at, end, rows, [*names, *[_OPTION_NAME, _OPTION_VALUE] * _MAX_OPTIONS]
-        )
+        at, problem, values = _strings(data, at, end, rows, [*names, *[_OPTION_NAME, _OPTION_VALUE] * _MAX_OPTIONS])
         named, options = values[: len(names)], values[len(names) :]
         text += "".join(f", {label}: {value}" for label, value in zip(("File", "Transfer type"), named, strict=False))
         text += "".join(f", {name}={value}" for name, value in zip(options[::2], options[1::2], strict=False))
@@ -112,9 +119,7 @@ def _word(data: bytes, at: int, end: int) -> int | None:
     return int.from_bytes(data[at : at + 2], "big") if at + 2 <= end else None
 
 
-def _strings(
-    data: bytes, at: int, end: int, rows: list[Row], specs: list[FieldSpec]
-) -> tuple[int, str, list[str]]:
+def _strings(data: bytes, at: int, end: int, rows: list[Row], specs: list[FieldSpec]) -> tuple[int, str, list[str]]:
     """Append texts that end with a zero byte as the fields of `specs`: where they end, what is wrong, the texts."""
     texts: list[str] = []
     for spec in specs:

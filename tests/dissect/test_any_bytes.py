@@ -27,6 +27,7 @@ from tests import factories
 
 DMS, NAS = 2, 3
 
+
 @cache
 def dissector() -> Dissector:
     return Dissector(Registry([data_dir("dissectors")]))
@@ -125,12 +126,15 @@ def test_no_byte_is_lost(data: bytes, link: Link) -> None:
         assert seen == set(range(size))
 
 
-@pytest.mark.parametrize("body", [
-    pytest.param(b"\x10" + struct.pack("<H", 65_528) + bytes(65_528), id="one array"),
-    pytest.param(b"\x10\0\0" * 21_843, id="empty TLVs"),
-    pytest.param(b"\x14\x01\0\x00" * 16_000, id="short TLVs"),
-    pytest.param(b"\x12" + struct.pack("<H", 65_500) + b"\xff" * 65_500, id="counts of 255"),
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"\x10" + struct.pack("<H", 65_528) + bytes(65_528), id="one array"),
+        pytest.param(b"\x10\0\0" * 21_843, id="empty TLVs"),
+        pytest.param(b"\x14\x01\0\x00" * 16_000, id="short TLVs"),
+        pytest.param(b"\x12" + struct.pack("<H", 65_500) + b"\xff" * 65_500, id="counts of 255"),
+    ],
+)
 @pytest.mark.parametrize(
     ("service", "msgid"), [(NAS, 0x43), (NAS, 0x4F), (NAS, 0x21), (16, 0x25), (1, 0x2D), (69, 0x20)]
 )

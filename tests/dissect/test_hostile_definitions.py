@@ -79,8 +79,8 @@ def test_labels_are_short_printable_text(text: str) -> None:
 def test_labels_with_format_characters_come_out_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "demo.yaml").write_text(
-        "service: \"%s{x}\"\nid: 9\ntitle: D\nenums:\n  e: {1: \"50% {of} 'it' \\\"\"}\n"
-        "messages:\n  m:\n    id: 1\n    title: \"%d {m}\"\n    request:\n      0x10 a: u8 enum e\n"
+        'service: "%s{x}"\nid: 9\ntitle: D\nenums:\n  e: {1: "50% {of} \'it\' \\""}\n'
+        'messages:\n  m:\n    id: 1\n    title: "%d {m}"\n    request:\n      0x10 a: u8 enum e\n'
     )
     dissector = Dissector(Registry([tmp_path]))
     message = factories.qmi(0, 1, 1, factories.tlv(16, b"\1"))
@@ -90,4 +90,3 @@ def test_labels_with_format_characters_come_out_as_they_are(tmp_path: Path, monk
     assert (found["qmi.msgid.label"], found["qmi.service.label"]) == ("%d {m}", "%s{x}")
     assert found == dissector.values(frame, context)
     assert dissector.summary(frame, context).info == "Request: %d {m}, txn 1 (a)"
-

@@ -24,7 +24,6 @@ from qmisniff.definitions.model import (
 ENUMS = {"e": {0: "zero", 1: 'o"ne\n', 255: "{end}"}, "f": {0x1: "low", 0x6: "middle", 0x80: "%s"}}
 
 
-
 def _made(cls: Any, *parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """`cls` made of the parts, its other fields as they are by default."""
     return st.tuples(*parts).map(lambda given: cls(*given))
@@ -50,9 +49,7 @@ lengths = st.one_of(
     _made(Length, st.just("prefix"), st.sampled_from([1, 2, 4])),
     st.just(Length("rest")),
 )
-wide_lengths = st.one_of(
-    lengths, _made(Length, st.just("prefix"), st.sampled_from([1, 2]), st.just(""), st.just(True))
-)
+wide_lengths = st.one_of(lengths, _made(Length, st.just("prefix"), st.sampled_from([1, 2]), st.just(""), st.just(True)))
 texts = st.one_of(
     _made(Text, st.sampled_from(["string", "bcd"]), lengths),
     _made(Text, st.just("utf16"), wide_lengths),

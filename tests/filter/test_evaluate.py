@@ -155,8 +155,8 @@ def store() -> Store:
         ("frame.len == frame.cap_len", ALL),
         ("qmi.service == qmi.txn", []),
         # time
-        ("frame.time == \"2026-01-01T00:00:00.010Z\"", [4]),
-        ("frame.time < \"2026-01-01 01:00:00.010+01:00\"", [1, 2, 3]),
+        ('frame.time == "2026-01-01T00:00:00.010Z"', [4]),
+        ('frame.time < "2026-01-01 01:00:00.010+01:00"', [1, 2, 3]),
         ("frame.time_epoch == 1767225600.025", [5]),
         ("frame.time_epoch > 1767225600.0319", [11, 12]),
         ("qmi.time == 0.015", [5]),

@@ -28,7 +28,7 @@ def refused(text: str) -> tuple[str, str]:
         ("qmi.nas.get_signal_info.lte.rsrpp < 3", "qmi.nas.get_signal_info.lte.rsrpp", "lte.rsrp?"),
         ("qmi.nass.get_signal_info.lte", "qmi.nass.get_signal_info.lte", "did you mean qmi.nas?"),
         ("nonsense", "nonsense", "neither a field nor a protocol"),
-        ("tap.comm == \"a\" or x.y == 3", "x.y", "neither a field nor a protocol"),
+        ('tap.comm == "a" or x.y == 3', "x.y", "neither a field nor a protocol"),
         ("frame.len == tap.pidd", "tap.pidd", "did you mean tap.pid?"),
         ("squareroot(frame.len) == 3", "squareroot", "no function"),
         # what stands alone
@@ -77,9 +77,9 @@ def refused(text: str) -> tuple[str, str]:
         ("tap.synthetic & 1", "tap.synthetic", "& needs an unsigned number"),
         ("frame.len & frame.number", "frame.number", "the mask of & is a number"),
         # functions
-        ("upper(frame.len) == \"A\"", "frame.len", "upper() takes a string"),
+        ('upper(frame.len) == "A"', "frame.len", "upper() takes a string"),
         ('upper(lower(tap.comm)) == "A"', "lower(tap.comm)", "upper() takes a field"),
-        ("upper() == \"A\"", "upper()", "takes one argument"),
+        ('upper() == "A"', "upper()", "takes one argument"),
         ("len(tap.comm, tap.comm) == 1", "len(tap.comm, tap.comm)", "takes one argument"),
         ("max(1, 2) == 2", "max(1, 2)", "max() needs a field"),
         ("max(frame.len, tap.comm) == 2", "tap.comm", "tap.comm is a string"),

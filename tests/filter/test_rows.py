@@ -46,12 +46,12 @@ def store() -> Store:
     [
         "qmi.service == nas and qmi.type == response",
         "frame.number in {10..20} or tap.pid == 321 xor qrtr.dst_port == 0x4001",
-        "not (tap.comm matches \"^q\" or qmi.time > 0.1)",
+        'not (tap.comm matches "^q" or qmi.time > 0.1)',
         "qmi.result != success",
         "qmi.nas.get_signal_info.lte.rsrp < -90 and qmi.nas.get_signal_info.lte.snr >= 12.3",
         "qmi.nas.get_signal_info.lte",
         "qmi.wds.get_current_settings.pcscf_address_using_pco == true",
-        "qmi.nas.network_scan.network_information.description contains \"a\"",
+        'qmi.nas.network_scan.network_information.description contains "a"',
         "max(qmi.wds.get_current_settings.profile_id.profile_index, 3) == 3",
     ],
 )

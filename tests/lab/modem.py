@@ -37,8 +37,13 @@ SERVERS = [
     (services.SSC, 0x0101, 42),
 ]
 SERVICE_OF_PORT = {port: service for service, _, port in SERVERS}
-REGISTRATIONS = {(services.DMS, 0x01), (services.NAS, 0x02), (services.NAS, 0x03), (services.SERVREG, 0x20),
-                 (services.SSC, 0x20)}
+REGISTRATIONS = {
+    (services.DMS, 0x01),
+    (services.NAS, 0x02),
+    (services.NAS, 0x03),
+    (services.SERVREG, 0x20),
+    (services.SSC, 0x20),
+}
 CLIENT_PORT = 60  # of the first errand
 UNKNOWN_SERVER = (0x7777, 0x0301, 50)
 

@@ -39,10 +39,12 @@ def build() -> None:
         "class/remoteproc/remoteproc0/firmware": b"qcom/lab/modem.mbn\n",
         "class/remoteproc/remoteproc0/device/modalias": b"of:NremoteprocCqcom,lab-mpss-pas\n",
         "class/remoteproc/remoteproc0/state": b"",
-        "firmware/qcom/lab/modemr.jsn": json.dumps({
-            "sr_domain": {"soc": soc, "domain": domain, "subdomain": subdomain, "qmi_instance_id": INSTANCE},
-            "sr_service": services,
-        }).encode(),
+        "firmware/qcom/lab/modemr.jsn": json.dumps(
+            {
+                "sr_domain": {"soc": soc, "domain": domain, "subdomain": subdomain, "qmi_instance_id": INSTANCE},
+                "sr_service": services,
+            }
+        ).encode(),
         "proc/device-tree/reserved-memory/rmtfs@86700000/reg": struct.pack(">II", MEMORY, MEMORY_SIZE),
         "storage/modem_fs1": bytes(8 * SECTOR),
         "memory": b"",

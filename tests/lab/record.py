@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Make a sample for captures/: boot the lab, run some clients and servers of the scenario, keep what is captured.
 
-    python -m tests.lab.record captures/first-contact.pcapng lookup dms-get-ids nas-get-serving-system
+python -m tests.lab.record captures/first-contact.pcapng lookup dms-get-ids nas-get-serving-system
 """
 
 from __future__ import annotations

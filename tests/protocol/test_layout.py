@@ -12,7 +12,14 @@ from qmisniff.protocol import mbim, qmi, qmux, qrtr
 from qmisniff.protocol.layout import Layout
 
 LAYOUTS = [
-    qrtr.V1, qrtr.V2, qmux.HEADER, qmux.WIDE_HEADER, qmi.SERVICE_HEADER, qmi.CTL_HEADER, mbim.HEADER, mbim.FRAGMENT,
+    qrtr.V1,
+    qrtr.V2,
+    qmux.HEADER,
+    qmux.WIDE_HEADER,
+    qmi.SERVICE_HEADER,
+    qmi.CTL_HEADER,
+    mbim.HEADER,
+    mbim.FRAGMENT,
     *mbim.TAILS.values(),
 ]
 

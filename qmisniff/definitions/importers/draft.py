@@ -239,9 +239,11 @@ def _free(name: str, taken: Mapping[str, object]) -> str:
 
 def _is_result(kind: Type) -> bool:
     """Two numbers of two bytes, whatever they are called."""
-    return isinstance(kind, Struct) and [
-        each.size for _, each in kind.fields if isinstance(each, Number) and each.form != "f"
-    ] == [2, 2] and len(kind.fields) == 2
+    return (
+        isinstance(kind, Struct)
+        and [each.size for _, each in kind.fields if isinstance(each, Number) and each.form != "f"] == [2, 2]
+        and len(kind.fields) == 2
+    )
 
 
 def _sorts(tlv: Tlv) -> dict[str, Kind]:
