@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -90,6 +90,15 @@ def written(sink: io.BytesIO) -> list[bytes]:
     assert not reader.damage
     assert reader.dropped == 7
     return frames
+
+
+@pytest.fixture(autouse=True)
+def _as_from_a_shell() -> Iterator[None]:
+    """Signals as a shell leaves them to what it runs: the tests themselves may run under nohup, or in the background."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
