@@ -94,7 +94,7 @@ def written(sink: io.BytesIO) -> list[bytes]:
 
 @pytest.fixture(autouse=True)
 def _as_from_a_shell() -> Iterator[None]:
-    """Signals as a shell leaves them to what it runs: the tests themselves may run under nohup, or in the background."""
+    """Signals as a shell leaves them to what it runs: the tests themselves may run under nohup."""
     before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
