@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from qmisniff.cli.files import create, open_input
 from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
-from qmisniff.errors import CaptureFileError, UsageError
+from qmisniff.errors import UsageError
 from qmisniff.printable import plain
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def capture(options: argparse.Namespace) -> int:
         def sink() -> BinaryIO:
             if options.write is None:
                 print(f"writing to {path}", file=sys.stderr)
-            return stack.enter_context(_create(path))
+            return stack.enter_context(create(path))
 
         return run(source, sink, options.count, sys.stderr)
 
@@ -110,7 +110,7 @@ def read(options: argparse.Namespace) -> int:
     from qmisniff.store import Store
     from qmisniff.store.load import Loader
 
-    with _open(options.file) as stream, registry(options) as definitions:
+    with open_input(options.file) as stream, registry(options) as definitions:
         reader = Loader(stream, options.file) if stream.seekable() else Reader(stream, options.file)
         if (options.fields or options.options) and options.format not in ("fields", "csv"):
             raise UsageError("-e and -E go with -T fields and -T csv")
@@ -172,28 +172,6 @@ def _rows(
             sys.stdout.flush()
         if len(store) == count:
             return
-
-
-def _open(name: str) -> BinaryIO:
-    if name == "-":
-        return sys.stdin.buffer
-    try:
-        return Path(name).open("rb")
-    except OSError as error:
-        raise CaptureFileError(f"{name}: {error.strerror}", "") from None
-
-
-def _create(path: Path) -> BinaryIO:
-    """A new capture file that only its owner can read: captures hold identities.
-
-    A file of that name is replaced, not emptied: somebody may be looking at it.
-    """
-    try:
-        if path.is_file() and not path.is_symlink():
-            path.unlink()
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
-    except OSError as error:
-        raise CaptureFileError(f"{path}: {error.strerror}", "choose another place with -w") from None
 
 
 def _default_name() -> str:
