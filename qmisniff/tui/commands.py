@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a user can make the program do: the one table behind keys, command palette, help and the README's list.
+
+A widget, screen or app that carries out commands names them in its class as `OFFERS`, and binds their keys by
+`BINDINGS = bindings(OFFERS)`. The palette lists the offers of whatever is on the screen, keys or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
+from textual.screen import Screen
+
+
+class Command(NamedTuple):
+    """`keys` are Textual's names, separated by commas; empty: palette only. `action` is called on who offers it."""
+
+    id: str  # what a key file calls it
+    keys: str
+    title: str  # a word or two for the footer
+    help: str  # a sentence without its full stop
+    action: str
+    footer: bool = False
+
+
+def bindings(offers: Iterable[Command]) -> list[BindingType]:
+    """Textual's bindings of the commands that have keys."""
+    return [
+        Binding(each.keys, each.action, each.title, show=each.footer, id=each.id, tooltip=each.help)
+        for each in offers
+        if each.keys
+    ]
+
+
+def offers_of(kind: type) -> tuple[Command, ...]:
+    """The commands that a class and those it inherits from offer; a command that is offered again is the nearer one's."""
+    found: dict[str, Command] = {}
+    for each in kind.__mro__:
+        for command in each.__dict__.get("OFFERS", ()):
+            found.setdefault(command.id, command)
+    return tuple(found.values())
+
+
+def offered(screen: Screen[object]) -> Iterator[tuple[Command, DOMNode]]:
+    """Every command that can be given on a screen, and who carries it out: where several offer one, who has the focus."""
+    app: App[object] = screen.app
+    focused = screen.focused
+    chain: list[DOMNode] = list(focused.ancestors_with_self) if focused is not None else []
+    seen: set[str] = set()
+    for node in (*chain, screen, *screen.walk_children(), app):
+        for command in offers_of(type(node)):
+            if command.id not in seen:
+                seen.add(command.id)
+                yield command, node
+
+
+LINES = (
+    Command("cursor.up", "up,k", "Up", "Go up a line", "cursor_lines(-1)"),
+    Command("cursor.down", "down,j", "Down", "Go down a line", "cursor_lines(1)"),
+    Command("cursor.page_up", "pageup,ctrl+u", "Page up", "Go up a page", "cursor_pages(-1)"),
+    Command("cursor.page_down", "pagedown,ctrl+d", "Page down", "Go down a page", "cursor_pages(1)"),
+    Command("cursor.first", "home,g", "First", "Go to the first line", "cursor_first"),
+    Command("cursor.last", "end,G", "Last", "Go to the last line", "cursor_last"),
+    Command("pane.slide_left", "shift+left,less_than_sign", "Slide left", "See what is to the left", "slide(-8)"),
+    Command("pane.slide_right", "shift+right,greater_than_sign", "Slide right", "See what is to the right", "slide(8)"),
+)
+LIST = (
+    Command("list.left", "left,h", "Slide left", "See what is to the left", "slide(-8)"),
+    Command("list.right", "right,l", "Slide right", "See what is to the right", "slide(8)"),
+    Command("list.follow", "f", "Follow", "Keep the newest packet selected", "toggle_follow", True),
+)
+TREE = (
+    Command("tree.collapse", "left,h", "Close", "Close the field, or go to the one above it", "collapse"),
+    Command("tree.expand", "right,l", "Open", "Open the field, or go to the first one in it", "expand"),
+    Command(
+        "tree.toggle", "space,enter", "Open/close", "Open a closed field, close an open one", "open_or_close", True
+    ),
+    Command("tree.expand_all", "E", "Open all", "Open every field of the packet", "expand_all"),
+    Command("tree.collapse_all", "C", "Close all", "Close every field of the packet", "collapse_all"),
+)
+BYTES = (
+    Command("bytes.previous", "left,h", "Previous byte", "Go to the byte before", "cursor_bytes(-1)"),
+    Command("bytes.next", "right,l", "Next byte", "Go to the next byte", "cursor_bytes(1)"),
+)
+PANES = (
+    Command("pane.next", "tab", "Pane", "Go to the next pane", "app.focus_next", True),
+    Command("pane.previous", "shift+tab", "Previous pane", "Go to the pane before", "app.focus_previous"),
+    Command("pane.zoom", "z,backslash", "Zoom", "Give the pane the whole screen, and back", "zoom", True),
+    Command("pane.layout", "vertical_line", "Layout", "Arrange the panes differently", "arrange", True),
+    Command("pane.grow", "plus,equals_sign", "Larger", "Make the pane larger", "grow(1)"),
+    Command("pane.shrink", "minus", "Smaller", "Make the pane smaller", "grow(-1)"),
+)
+PACKET = (
+    Command("packet.partner", "r", "Request/response", "Go to the other half of the pair", "partner", True),
+)  # fmt: skip
+PROGRAM = (
+    Command("app.quit", "q,ctrl+q,ctrl+c", "Quit", "Leave the program", "leave", True),
+    Command("app.help", "question_mark,f1", "Help", "Show the keys", "help", True),
+    Command("capture.save", "ctrl+s", "Save", "Save the capture", "save"),
+    Command("capture.stop", "ctrl+e", "Stop", "Stop capturing", "stop_capture"),
+)
+SAVE = (
+    Command("save.cancel", "escape,ctrl+c", "Cancel", "Go back", "cancel", True),
+    Command("save.give_up", "ctrl+n", "Leave without saving", "Leave without saving", "give_up", True),
+    Command("save.next", "tab", "Next", "Go to the next field", "app.focus_next"),
+    Command("save.previous", "shift+tab", "Previous", "Go to the field before", "app.focus_previous"),
+)
+HELP = (
+    Command("help.close", "escape,q,question_mark,f1,enter,ctrl+c", "Close", "Close the help", "dismiss", True),
+    Command("help.down", "down,j", "Down", "Go on", "scroll(1)", True),
+    Command("help.up", "up,k", "Up", "Go back", "scroll(-1)", True),
+)
