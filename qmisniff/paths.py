@@ -18,8 +18,17 @@ def data_dir(name: str) -> Path:
 
 def definition_dirs(extra: Sequence[Path] = ()) -> list[Path]:
     """Directories with definitions, weakest first: the program's own, the user's, then those of `--dissectors`."""
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
-    return [data_dir("dissectors"), config / "qmisniff" / "dissectors", *extra]
+    return [data_dir("dissectors"), config_dir() / "dissectors", *extra]
+
+
+def config_dir() -> Path:
+    """Where the user keeps what he decides: definitions, keys, filters, colours; it need not exist."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()) / "qmisniff"
+
+
+def state_dir() -> Path:
+    """Where the program remembers how it was left; it need not exist nor be writable."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()) / "qmisniff"
 
 
 def cache_dir() -> Path:

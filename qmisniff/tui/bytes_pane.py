@@ -7,20 +7,19 @@ from typing import ClassVar
 
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from qmisniff.tui import commands
 from qmisniff.tui.line_pane import LinePane
 
 
 class BytesPane(LinePane):
     """A hex dump with a cursor. Sixteen bytes a line, eight or four where the pane is narrow."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "cursor_bytes(-1)", "Previous byte", show=False, id="bytes.previous"),
-        Binding("right,l", "cursor_bytes(1)", "Next byte", show=False, id="bytes.next"),
-    ]
+    HELP_TITLE = "Bytes"
+    OFFERS = commands.BYTES
+    BINDINGS = commands.bindings(OFFERS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "bytes-pane--offset",
         "bytes-pane--byte",

@@ -27,17 +27,27 @@ class Command(NamedTuple):
     footer: bool = False
 
 
+_NO_KEY = "no-key-"
+Offers = tuple[Command, ...]
+
+
 def bindings(offers: Iterable[Command]) -> list[BindingType]:
-    """Textual's bindings of the commands that have keys."""
+    """Textual's bindings of the commands. One without keys gets a name that no key has: a key file can replace it."""
     return [
-        Binding(each.keys, each.action, each.title, show=each.footer, id=each.id, tooltip=each.help)
+        Binding(
+            each.keys or f"{_NO_KEY}{each.id}", each.action, each.title, show=each.footer, id=each.id, tooltip=each.help
+        )
         for each in offers
-        if each.keys
     ]
 
 
-def offers_of(kind: type) -> tuple[Command, ...]:
-    """The commands that a class and those it inherits from offer; a command that is offered again is the nearer one's."""
+def is_key(name: str) -> bool:
+    """Whether a binding's key is one that can be pressed."""
+    return not name.startswith(_NO_KEY)
+
+
+def offers_of(kind: type) -> Offers:
+    """The commands that a class and those it inherits from offer; one that is offered twice is the nearer one's."""
     found: dict[str, Command] = {}
     for each in kind.__mro__:
         for command in each.__dict__.get("OFFERS", ()):
@@ -46,7 +56,7 @@ def offers_of(kind: type) -> tuple[Command, ...]:
 
 
 def offered(screen: Screen[object]) -> Iterator[tuple[Command, DOMNode]]:
-    """Every command that can be given on a screen, and who carries it out: where several offer one, who has the focus."""
+    """Every command that can be given on a screen, and who carries it out: of several, the one that has the focus."""
     app: App[object] = screen.app
     focused = screen.focused
     chain: list[DOMNode] = list(focused.ancestors_with_self) if focused is not None else []
@@ -58,7 +68,7 @@ def offered(screen: Screen[object]) -> Iterator[tuple[Command, DOMNode]]:
                 yield command, node
 
 
-LINES = (
+LINES: Offers = (
     Command("cursor.up", "up,k", "Up", "Go up a line", "cursor_lines(-1)"),
     Command("cursor.down", "down,j", "Down", "Go down a line", "cursor_lines(1)"),
     Command("cursor.page_up", "pageup,ctrl+u", "Page up", "Go up a page", "cursor_pages(-1)"),
@@ -68,12 +78,12 @@ LINES = (
     Command("pane.slide_left", "shift+left,less_than_sign", "Slide left", "See what is to the left", "slide(-8)"),
     Command("pane.slide_right", "shift+right,greater_than_sign", "Slide right", "See what is to the right", "slide(8)"),
 )
-LIST = (
+LIST: Offers = (
     Command("list.left", "left,h", "Slide left", "See what is to the left", "slide(-8)"),
     Command("list.right", "right,l", "Slide right", "See what is to the right", "slide(8)"),
     Command("list.follow", "f", "Follow", "Keep the newest packet selected", "toggle_follow", True),
 )
-TREE = (
+TREE: Offers = (
     Command("tree.collapse", "left,h", "Close", "Close the field, or go to the one above it", "collapse"),
     Command("tree.expand", "right,l", "Open", "Open the field, or go to the first one in it", "expand"),
     Command(
@@ -82,11 +92,11 @@ TREE = (
     Command("tree.expand_all", "E", "Open all", "Open every field of the packet", "expand_all"),
     Command("tree.collapse_all", "C", "Close all", "Close every field of the packet", "collapse_all"),
 )
-BYTES = (
+BYTES: Offers = (
     Command("bytes.previous", "left,h", "Previous byte", "Go to the byte before", "cursor_bytes(-1)"),
     Command("bytes.next", "right,l", "Next byte", "Go to the next byte", "cursor_bytes(1)"),
 )
-PANES = (
+PANES: Offers = (
     Command("pane.next", "tab", "Pane", "Go to the next pane", "app.focus_next", True),
     Command("pane.previous", "shift+tab", "Previous pane", "Go to the pane before", "app.focus_previous"),
     Command("pane.zoom", "z,backslash", "Zoom", "Give the pane the whole screen, and back", "zoom", True),
@@ -94,23 +104,31 @@ PANES = (
     Command("pane.grow", "plus,equals_sign", "Larger", "Make the pane larger", "grow(1)"),
     Command("pane.shrink", "minus", "Smaller", "Make the pane smaller", "grow(-1)"),
 )
-PACKET = (
+PACKET: Offers = (
     Command("packet.partner", "r", "Request/response", "Go to the other half of the pair", "partner", True),
 )  # fmt: skip
-PROGRAM = (
+PROGRAM: Offers = (
     Command("app.quit", "q,ctrl+q,ctrl+c", "Quit", "Leave the program", "leave", True),
     Command("app.help", "question_mark,f1", "Help", "Show the keys", "help", True),
+    Command("app.palette", "ctrl+p", "Palette", "Find a command by its name", "command_palette", True),
+    Command("app.theme", "", "Theme", "Change between dark and light", "theme"),
     Command("capture.save", "ctrl+s", "Save", "Save the capture", "save"),
     Command("capture.stop", "ctrl+e", "Stop", "Stop capturing", "stop_capture"),
 )
-SAVE = (
+SAVE: Offers = (
     Command("save.cancel", "escape,ctrl+c", "Cancel", "Go back", "cancel", True),
     Command("save.give_up", "ctrl+n", "Leave without saving", "Leave without saving", "give_up", True),
     Command("save.next", "tab", "Next", "Go to the next field", "app.focus_next"),
     Command("save.previous", "shift+tab", "Previous", "Go to the field before", "app.focus_previous"),
 )
-HELP = (
+HELP: Offers = (
     Command("help.close", "escape,q,question_mark,f1,enter,ctrl+c", "Close", "Close the help", "dismiss", True),
     Command("help.down", "down,j", "Down", "Go on", "scroll(1)", True),
     Command("help.up", "up,k", "Up", "Go back", "scroll(-1)", True),
 )
+
+
+def every_id() -> frozenset[str]:
+    """The ids of all commands: what a key file may name."""
+    groups = [value for value in globals().values() if isinstance(value, tuple)]
+    return frozenset(each.id for group in groups for each in group if isinstance(each, Command))

@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
 from qmisniff.dissect.text import field_text
 from qmisniff.field import Field, Severity
+from qmisniff.tui import commands
 from qmisniff.tui.line_pane import LinePane
 
 _WRAPPERS = {"frame", "tap", "qrtr", "qmux", "mbim"}
@@ -28,13 +28,9 @@ class _Node(NamedTuple):
 class DetailTree(LinePane):
     """The children of a frame's root field as a tree that opens and closes."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "collapse", "Close", show=False, id="tree.collapse"),
-        Binding("right,l", "expand", "Open", show=False, id="tree.expand"),
-        Binding("space,enter", "open_or_close", "Open/close", id="tree.toggle"),
-        Binding("E", "expand_all", "Open all", show=False, id="tree.expand_all"),
-        Binding("C", "collapse_all", "Close all", show=False, id="tree.collapse_all"),
-    ]
+    HELP_TITLE = "Details"
+    OFFERS = commands.TREE
+    BINDINGS = commands.bindings(OFFERS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "detail-tree--layer",
         "detail-tree--field",

@@ -9,12 +9,12 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from qmisniff.printable import plain
+from qmisniff.tui import commands
 
 
 class LinePane(ScrollView, can_focus=True, inherit_bindings=False):
@@ -25,16 +25,9 @@ class LinePane(ScrollView, can_focus=True, inherit_bindings=False):
     """
 
     ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "cursor_lines(-1)", "Up", show=False, id="cursor.up"),
-        Binding("down,j", "cursor_lines(1)", "Down", show=False, id="cursor.down"),
-        Binding("pageup,ctrl+u", "cursor_pages(-1)", "Page up", show=False, id="cursor.page_up"),
-        Binding("pagedown,ctrl+d", "cursor_pages(1)", "Page down", show=False, id="cursor.page_down"),
-        Binding("home,g", "cursor_first", "First", show=False, id="cursor.first"),
-        Binding("end,G", "cursor_last", "Last", show=False, id="cursor.last"),
-        Binding("shift+left,less_than_sign", "slide(-8)", "Slide left", show=False, id="pane.slide_left"),
-        Binding("shift+right,greater_than_sign", "slide(8)", "Slide right", show=False, id="pane.slide_right"),
-    ]
+    HELP_TITLE = "Lines"
+    OFFERS: ClassVar[commands.Offers] = commands.LINES
+    BINDINGS = commands.bindings(OFFERS)
     DEFAULT_CSS = """
     LinePane {
         background: $background;

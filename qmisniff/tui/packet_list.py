@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.message import Message
 from textual.reactive import var
@@ -19,6 +18,7 @@ from qmisniff.dissect import Dissector, Summary
 from qmisniff.printable import plain
 from qmisniff.protocol.context import Context
 from qmisniff.store import Store
+from qmisniff.tui import commands
 from qmisniff.tui.columns import COLUMNS, Column, Packet, fit_columns
 from qmisniff.tui.line_pane import LinePane
 from qmisniff.tui.row_rules import RowClass, look
@@ -32,11 +32,9 @@ class PacketList(LinePane):
     `rows` are the store's rows shown, in order: all of them, or what a filter left. The cursor counts in these.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "slide(-8)", "Slide left", show=False, id="list.left"),
-        Binding("right,l", "slide(8)", "Slide right", show=False, id="list.right"),
-        Binding("f", "toggle_follow", "Follow", id="list.follow", tooltip="Keep the newest packet selected"),
-    ]
+    HELP_TITLE = "Packet list"
+    OFFERS = commands.LIST
+    BINDINGS = commands.bindings(OFFERS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "packet-list--head",
         "packet-list--cursor",

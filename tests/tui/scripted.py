@@ -12,20 +12,26 @@ from functools import cache
 from pathlib import Path
 from typing import cast
 
+from textual.command import Command as CommandOption
+from textual.command import CommandList, CommandPalette
 from textual.pilot import Pilot
 from textual.widget import Widget
+from textual.widgets import Input
 
 from qmisniff.definitions import open_registry
 from qmisniff.dissect import Dissector
 from qmisniff.frame import Frame
 from qmisniff.tui.app import QmisniffApp
 from qmisniff.tui.bytes_pane import BytesPane
+from qmisniff.tui.commands import Command, offered
 from qmisniff.tui.detail_tree import DetailTree
 from qmisniff.tui.packet_list import PacketList
 from qmisniff.tui.recording import Recording
 from qmisniff.tui.session import Session
 from qmisniff.tui.status import StatusLine
 from tests.tui.conversation import conversation
+
+PALETTE = "palette:"  # stands for a key where a command is chosen by its name
 
 
 class Script:
@@ -100,9 +106,34 @@ class Seat:
         raise AssertionError(f"never became true: {what or condition}")
 
     async def press(self, *keys: str) -> None:
-        """Press keys one by one, each seen through before the next."""
-        await self.pilot.press(*keys)
+        """Press keys one by one, each seen through before the next; `palette:ID` gives a command from the palette."""
+        for key in keys:
+            if key.startswith(PALETTE):
+                await self._choose(key.removeprefix(PALETTE))
+            else:
+                await self.pilot.press(key)
         await self.pilot.pause()
+
+    async def _choose(self, identifier: str) -> None:
+        """Find a command in the palette by its title, and take it."""
+        command = next(each for each, _ in offered(self.app.screen) if each.id == identifier)
+        below = self.app.screen
+        await self.pilot.press("ctrl+p")
+        palette = self.app.screen
+        assert isinstance(palette, CommandPalette)
+        palette.query_one(Input).value = command.title
+        await self.until(lambda: self._hit(palette, command) >= 0, f"{command.title} is found")
+        choices = palette.query_one(CommandList)
+        choices.highlighted = self._hit(palette, command)
+        await self.pilot.press("enter")
+        await self.until(lambda: self.app.screen is not palette, "the palette has closed")
+        assert below in self.app.screen_stack
+
+    def _hit(self, palette: CommandPalette, command: Command) -> int:
+        """The place of a command among those found, -1 where it is not there."""
+        options = palette.query_one(CommandList).options
+        found = [at for at, option in enumerate(options) if _is(option, command)]
+        return found[0] if found else -1
 
     async def select(self, row: int) -> None:
         """Go to a packet and see its details."""
@@ -115,6 +146,12 @@ class Seat:
         line = next(at for at, text in enumerate(self.details.names) if text == name)
         self.details.move_to_line(line)
         await self.pilot.pause()
+
+
+def _is(option: object, command: Command) -> bool:
+    return (
+        isinstance(option, CommandOption) and option.hit.text == command.title and command.help in str(option.hit.help)
+    )
 
 
 def shown(widget: Widget) -> list[str]:

@@ -4,34 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import ActiveBinding, Binding, BindingType
+from textual.binding import ActiveBinding
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from qmisniff.tui import commands
+from qmisniff.tui.commands import is_key
 from qmisniff.tui.row_rules import MARKS
-
-_TITLES = {
-    "PacketList": "Packet list",
-    "DetailTree": "Details",
-    "BytesPane": "Bytes",
-    "MainScreen": "Everywhere",
-    "QmisniffApp": "Program",
-}
 
 
 class HelpScreen(ModalScreen[None], inherit_bindings=False):
     """`keys` are the active bindings of the screen below."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,f1,enter,ctrl+c", "dismiss", "Close", id="help.close"),
-        Binding("down,j", "scroll(1)", "Down", id="help.down"),
-        Binding("up,k", "scroll(-1)", "Up", id="help.up"),
-    ]
+    HELP_TITLE = "Help"
+    OFFERS = commands.HELP
+    BINDINGS = commands.bindings(OFFERS)
     DEFAULT_CSS = """
     HelpScreen {
         align: center middle;
@@ -58,9 +49,10 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
     def _text(self) -> Text:
         groups: dict[str, dict[str, list[str]]] = {}
         for node, binding, _, _ in self._keys.values():
-            group = groups.setdefault(_TITLES.get(type(node).__name__, type(node).__name__), {})
-            name = binding.tooltip or binding.description
-            group.setdefault(name, []).append(self.app.get_key_display(binding))
+            if binding.id is None or not is_key(binding.key):
+                continue
+            group = groups.setdefault(getattr(node, "HELP_TITLE", "Here"), {})
+            group.setdefault(binding.tooltip, []).append(self.app.get_key_display(binding))
         text = Text()
         for title, lines in groups.items():
             text.append(f"{title}\n", "bold")

@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer
 
 from qmisniff.printable import plain
 from qmisniff.protocol.context import Context
+from qmisniff.tui import commands
 from qmisniff.tui.bytes_pane import BytesPane
 from qmisniff.tui.detail_tree import DetailTree
 from qmisniff.tui.feed import Progress
@@ -26,15 +24,9 @@ UPDATES_PER_S = 10
 class MainScreen(Screen[None], inherit_bindings=False):
     """Mediates between the three panes, and asks the feed how far it has come a fixed number of times a second."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "app.focus_next", "Pane", id="pane.next", tooltip="Go to the next pane"),
-        Binding("shift+tab", "app.focus_previous", "Previous pane", show=False, id="pane.previous"),
-        Binding("r", "partner", "Request/response", id="packet.partner", tooltip="Go to the other half of the pair"),
-        Binding("z,backslash", "zoom", "Zoom", id="pane.zoom", tooltip="Give the pane the whole screen, and back"),
-        Binding("vertical_line", "arrange", "Layout", id="pane.layout", tooltip="Arrange the panes differently"),
-        Binding("plus,equals_sign", "grow(1)", "Larger", show=False, id="pane.grow"),
-        Binding("minus", "grow(-1)", "Smaller", show=False, id="pane.shrink"),
-    ]
+    HELP_TITLE = "Everywhere"
+    OFFERS = commands.PANES + commands.PACKET
+    BINDINGS = commands.bindings(OFFERS)
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (8, "-short"), (14, "-full")]  # noqa: RUF012 - Textual declares it so
     DEFAULT_CSS = """
     MainScreen {

@@ -5,17 +5,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
 
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
 from qmisniff.errors import CaptureFileError
 from qmisniff.printable import plain
+from qmisniff.tui import commands
 from qmisniff.tui.session import Session
 
 
@@ -25,12 +24,9 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
     With `leaving` the capture is stopped first, and can be given up.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,ctrl+c", "cancel", "Cancel", id="save.cancel"),
-        Binding("ctrl+n", "give_up", "Leave without saving", id="save.give_up"),
-        Binding("tab", "app.focus_next", "Next", show=False, id="save.next"),
-        Binding("shift+tab", "app.focus_previous", "Previous", show=False, id="save.previous"),
-    ]
+    HELP_TITLE = "Here"
+    OFFERS = commands.SAVE
+    BINDINGS = commands.bindings(OFFERS)
     DEFAULT_CSS = """
     SaveScreen {
         align: center middle;

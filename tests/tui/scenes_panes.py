@@ -1,21 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every key of every binding does what its binding says. A binding without a scenario here fails."""
+"""Scenarios of the commands of panes, main screen, help and saving."""
 
 from __future__ import annotations
 
-import inspect
-import pkgutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from importlib import import_module
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-from textual.binding import Binding
-from textual.dom import DOMNode
+from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-import qmisniff.tui
 from qmisniff.tui.line_pane import LinePane
 from qmisniff.tui.panes import Arrangement, Panes
 from qmisniff.tui.screens.help import HelpScreen
@@ -23,70 +17,8 @@ from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
 from tests.factories import qmi, tlv
 from tests.tui.conversation import GET_IDS, IDS, IDS_ASKED, OK, SIGNAL, conversation, from_modem
-from tests.tui.scripted import Seat, seated
-
-Scenario = Callable[[Seat, str], Awaitable[None]]
-SCENARIOS: dict[str, Scenario] = {}
-
-
-def scenario(identifier: str) -> Callable[[Scenario], Scenario]:
-    """The decorated function shows what the binding with this id does, for any of its keys."""
-
-    def add(function: Scenario) -> Scenario:
-        assert identifier not in SCENARIOS
-        SCENARIOS[identifier] = function
-        return function
-
-    return add
-
-
-def bindings() -> list[Binding]:
-    """All bindings of the program's own widgets and screens, one for each key."""
-    found: list[Binding] = []
-    for module in pkgutil.walk_packages(qmisniff.tui.__path__, "qmisniff.tui."):
-        for _, kind in inspect.getmembers(import_module(module.name), inspect.isclass):
-            if issubclass(kind, DOMNode) and kind.__module__ == module.name:
-                found += Binding.make_bindings(kind.__dict__.get("BINDINGS", ()))
-    return found
-
-
-EVERY = sorted((str(binding.id), binding.key) for binding in bindings())
-
-
-def test_every_binding_has_an_id_a_description_and_a_scenario() -> None:
-    for binding in bindings():
-        assert binding.id and binding.description, binding
-    assert {identifier for identifier, _ in EVERY} == SCENARIOS.keys()
-
-
-def test_a_key_means_one_thing_in_a_place() -> None:
-    for module in pkgutil.walk_packages(qmisniff.tui.__path__, "qmisniff.tui."):
-        for _, kind in inspect.getmembers(import_module(module.name), inspect.isclass):
-            if issubclass(kind, LinePane):
-                keys = [
-                    binding.key for each in kind.__mro__ if issubclass(each, LinePane)
-                    for binding in Binding.make_bindings(each.__dict__.get("BINDINGS", ()))
-                ]  # fmt: skip
-                assert len(keys) == len(set(keys)), kind
-
-
-@pytest.mark.parametrize(("identifier", "key"), EVERY)
-async def test_binding(identifier: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    recording = tmp_path / "recording"
-    recording.mkdir()
-    live = identifier.startswith(("capture.", "save."))
-    async with seated(live=live, folder=recording if live else None, size=(100, 36)) as seat:
-        await SCENARIOS[identifier](seat, key)
-
-
-async def test_nothing_is_bound_that_has_no_id() -> None:
-    async with seated() as seat:
-        for pane in (seat.packets, seat.details, seat.bytes):
-            pane.focus()
-            await seat.pilot.pause()
-            assert all(active.binding.id for active in seat.main.active_bindings.values())
-
+from tests.tui.scenarios import scenario
+from tests.tui.scripted import Seat
 
 # ---- every pane ----
 
@@ -460,3 +392,21 @@ async def _(seat: Seat, key: str) -> None:
     await asked(seat)
     await seat.press(key)
     assert seat.app.screen.focused is seat.app.screen.query_one("#cancel")
+
+
+# ---- the palette, themes ----
+
+
+@scenario("app.palette")
+async def _(seat: Seat, key: str) -> None:
+    await seat.press(key)
+    assert isinstance(seat.app.screen, CommandPalette)
+
+
+@scenario("app.theme")
+async def _(seat: Seat, key: str) -> None:
+    before = seat.app.theme
+    await seat.press(key)
+    assert {before, seat.app.theme} == {"textual-dark", "textual-light"}
+    await seat.press(key)
+    assert seat.app.theme == before

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The user's own keys: `keys.toml` in the configuration folder, a line a command: `"list.follow" = "f,ctrl+f"`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection
+from typing import NamedTuple
+
+from qmisniff.paths import config_dir
+
+FILE = "keys.toml"
+
+
+class Keys(NamedTuple):
+    """Keys by the id of their command, and what is wrong with the file, a line each."""
+
+    by_id: dict[str, str]
+    problems: list[str]
+
+
+def load_keys(ids: Collection[str]) -> Keys:
+    """The file's keys for the commands with these ids; a line that names no command or key is left out."""
+    path = config_dir() / FILE
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Keys({}, [])
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return Keys({}, [f"{path}: {reason}"])
+    keys, problems = {}, []
+    for name, value in found.items():
+        if name not in ids:
+            problems.append(f"{path}: no command {name!r} (a name with a dot needs quotes)")
+        elif not isinstance(value, str) or not all(part.strip() for part in value.split(",")):
+            problems.append(f'{path}: the keys of {name!r} are not text like "f,ctrl+f"')
+        else:
+            keys[name] = ",".join(part.strip() for part in value.split(","))
+    return Keys(keys, problems)
