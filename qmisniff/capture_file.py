@@ -116,33 +116,38 @@ class Writer:
         return number
 
     def _block(self, frame: Frame) -> bytes:
-        tap = _TAP.pack(
-            TAP_VERSION,
-            _TAP.size,
-            frame.hook,
-            frame.flags,
-            frame.cpu & 0xFFFF,
-            frame.link,
-            frame.pid,
-            frame.orig_len,
-            frame.comm.encode("utf-8", "replace")[:16],
-        )
         number = self._interface(frame.origin)
         options: Options = {}
         if frame.direction:
             options[pcapng.EPB_FLAGS] = struct.pack("<I", frame.direction)
         if frame.lost:
             options[pcapng.EPB_DROPCOUNT] = struct.pack("<Q", frame.lost)
-        captured = _HEAD + len(frame.data)
+        body = tapped(frame)
         return pack_block(
             pcapng.PACKET,
             number,
             *split_ts(frame.ts_ns),
-            captured,
+            len(body),
             min(_HEAD + frame.orig_len, 0xFFFFFFFF),
-            body=_TAGS + tap + frame.data,
+            body=body,
             options=options,
         )
+
+
+def tapped(frame: Frame) -> bytes:
+    """A record of link type 252: tags, tap header, packet."""
+    tap = _TAP.pack(
+        TAP_VERSION,
+        _TAP.size,
+        frame.hook,
+        frame.flags,
+        frame.cpu & 0xFFFF,
+        frame.link,
+        frame.pid,
+        frame.orig_len,
+        frame.comm.encode("utf-8", "replace")[:16],
+    )
+    return _TAGS + tap + frame.data
 
 
 class Reader:

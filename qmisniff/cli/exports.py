@@ -4,16 +4,30 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import tempfile
+from bisect import bisect_right
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
+from qmisniff.cli.files import create, open_input
 from qmisniff.cli.verbs import Verbs, definitions_option, registry, service_number
-from qmisniff.errors import UsageError
+from qmisniff.errors import CaptureFileError, UsageError
+from qmisniff.printable import plain
 
 _NOTES = """\
 The dissector decodes every value that qmisniff decodes, under the same filter names. It works on qmisniff's captures,
 on exported PDUs named qrtr, qmux or qmi, on USER0 with bare QMUX, and on QMUX in USB captures. Wireshark loads
 it from its folder of personal Lua plugins (About Wireshark > Folders), tshark with -X lua_script:FILE."""
+
+_PCAPNG_NOTES = """\
+Packets are copied as they are, with their times, options and comments, and so is everything in the file that is no
+packet. QRTR packets do not name their service: the packets that announced it come along, unless --only is said.
+Another link type is written where nothing is lost by it: tap, qmisniff's own (exported PDUs with a tap
+header), or user0, bare QMUX frames as other tools write them."""
 
 
 def add(verbs: Verbs) -> None:
@@ -29,6 +43,28 @@ def add(verbs: Verbs) -> None:
     )
     added.add_argument("-o", dest="out", metavar="FILE", help="the file to write; standard output where left out")
     added.add_argument("--services", metavar="NAME,...", help="these services only, by name or number")
+    definitions_option(added)
+
+    added = below.add(
+        pcapng,
+        "write chosen packets of a capture as another capture",
+        "qmisniff export pcapng modem.pcapng -Y 'qmi.service == nas' -w nas.pcapng",
+        "qmisniff export pcapng modem.pcapng --frames 1,5-9 -w few.pcapng",
+        "qmisniff export pcapng qmux.pcap --link tap -w modem.pcapng",
+        notes=_PCAPNG_NOTES,
+    )
+    added.add_argument("file", metavar="FILE", help="a pcapng or pcap file, - for standard input")
+    added.add_argument(
+        "-w", dest="write", metavar="OUT", required=True, help="the file to write, - for standard output"
+    )
+    added.add_argument("-Y", dest="filter", metavar="FILTER", help="only packets that pass a display filter")
+    added.add_argument(
+        "--only", action="store_true", help="without the packets that say which services the others' ports offer"
+    )
+    added.add_argument("--frames", metavar="N,N-N,...", type=Numbers, help="only packets with these numbers")
+    added.add_argument(
+        "--link", choices=("tap", "user0"), help="the link type to write; that of the file where left out"
+    )
     definitions_option(added)
 
 
@@ -55,3 +91,108 @@ def lua(options: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"{options.out}: {error.strerror}", "choose another place with -o") from None
     return 0
+
+
+def pcapng(options: argparse.Namespace) -> int:
+    """`qmisniff export pcapng`: write chosen packets of a capture as another capture."""
+    from qmisniff.export.link_types import CHANGES, LINK_TYPES
+    from qmisniff.export.pcapng import Copier
+    from qmisniff.store.compressed import expand
+
+    with _input(options) as stream:
+        expanded, damage = expand(stream, options.file)
+        rows, beside = _chosen(options, expanded)
+        copier = Copier(expanded, options.file, CHANGES.get(options.link), LINK_TYPES.get(options.link))
+        with _output(options) as sink:
+            copier.into(sink, rows)
+    why = f", {beside} of them because they say which services ports offer" if beside else ""
+    print(f"{copier.copied} packets{why}", file=sys.stderr)
+    damage = damage or copier.damage
+    if damage:
+        print(f"qmisniff: {plain(damage)}", file=sys.stderr)
+    return 1 if damage else 0
+
+
+class Numbers:
+    """Frame numbers as people write them, 1,5-9,20-: what rows they are. Raises ArgumentTypeError."""
+
+    def __init__(self, text: str) -> None:
+        ranges = []
+        for part in text.split(","):
+            first, dash, last = part.strip().partition("-")
+            if not first.isdecimal() or (last and not last.isdecimal()):
+                raise argparse.ArgumentTypeError(f"{part!r} is neither a frame number nor a range such as 5-9")
+            stop = int(last) if last else sys.maxsize if dash else int(first)
+            if not 0 < int(first) <= stop:
+                raise argparse.ArgumentTypeError(f"{part!r}: frames count from 1, ranges go up")
+            ranges.append((int(first) - 1, stop))
+        self._starts: list[int] = []
+        self._stops: list[int] = []  # the first row behind each range; ranges that touch are one
+        for start, stop in sorted(ranges):
+            if self._stops and start <= self._stops[-1]:
+                self._stops[-1] = max(stop, self._stops[-1])
+            else:
+                self._starts.append(start)
+                self._stops.append(stop)
+
+    def __contains__(self, row: object) -> bool:
+        assert isinstance(row, int)
+        at = bisect_right(self._starts, row) - 1
+        return at >= 0 and row < self._stops[at]
+
+
+def _chosen(options: argparse.Namespace, stream: BinaryIO) -> tuple[Container[int] | None, int]:
+    """The rows to copy, None for all; and how many of them are there only because others need them."""
+    from qmisniff.dissect import Dissector
+    from qmisniff.export.announcements import announcing
+    from qmisniff.filter import compile_filter
+    from qmisniff.store import Store
+    from qmisniff.store.load import Loader
+
+    if options.filter is None and (options.only or options.frames is None):
+        return options.frames, 0
+    with registry(options) as definitions:
+        chosen = compile_filter(options.filter, definitions) if options.filter is not None else None
+        dissector, store = Dissector(definitions), Store()
+        for _ in Loader(stream, options.file).into(store):
+            pass
+        if chosen is None:
+            rows = frozenset(row for row in range(len(store)) if row in options.frames)
+        else:
+            passing = (row for found in chosen.rows(store, dissector) for row in found.rows)
+            rows = frozenset(row for row in passing if options.frames is None or row in options.frames)
+        beside = frozenset() if options.only else announcing(store, rows, dissector) - rows
+        return rows | beside, len(beside)
+
+
+@contextmanager
+def _input(options: argparse.Namespace) -> Iterator[BinaryIO]:
+    """The capture, as a file that can seek: it is read more than once."""
+    with open_input(options.file) as stream:
+        if stream.seekable():
+            yield stream
+            return
+        with tempfile.TemporaryFile() as copy:
+            try:
+                shutil.copyfileobj(stream, copy)
+            except OSError as error:
+                raise CaptureFileError(f"no temporary copy of the capture: {error.strerror}", "set TMPDIR") from None
+            copy.seek(0)
+            yield copy
+
+
+@contextmanager
+def _output(options: argparse.Namespace) -> Iterator[BinaryIO]:
+    if options.write == "-" and sys.stdout.isatty():
+        raise UsageError("-w - would write binary data to the terminal", "redirect it, or name a file")
+    path = Path(options.write)
+    if "-" not in (options.file, options.write) and path.exists() and path.samefile(options.file):
+        raise UsageError(f"{path} is the capture that is read", "choose another name with -w")
+    try:
+        with nullcontext(sys.stdout.buffer) if options.write == "-" else create(path) as sink:
+            yield sink
+            sink.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CaptureFileError(f"{path}: {error.strerror}", "what was written until then can be read") from None
