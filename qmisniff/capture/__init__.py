@@ -12,23 +12,35 @@ from qmisniff.errors import SourceUnavailable, UsageError
 BACKENDS = {
     "kernel": ("qmisniff.capture.tap", "KernelTap"),
 }
+# Another machine's kernel through a shell there: what its name begins with, and how it goes on.
+REMOTE = {"ssh": "ssh://USER@HOST", "adb": "adb:SERIAL", "exec": "exec:COMMAND"}
 
 
 def open_source(spec: str) -> Source:
-    """The source a user names, ready to be opened: a backend, or "auto".
+    """The source a user names, ready to be opened: a backend, "auto", or another machine (ssh://, adb:, exec:).
 
     Raises UsageError for an unknown name, SourceUnavailable when "auto" finds none that can run here.
     """
     if spec == "auto":
         return _first()
+    if spec.partition(":")[0] in REMOTE and ":" in spec:
+        from qmisniff.capture.remote import RemoteTarget
+        from qmisniff.capture.tap import KernelTap
+
+        return KernelTap(RemoteTarget(spec), name=spec)
     if spec not in BACKENDS:
-        raise UsageError(f"there is no source {spec!r}", f"there is {', '.join(['auto', *BACKENDS])}")
+        known = ", ".join(["auto", *BACKENDS, *REMOTE.values()])
+        raise UsageError(f"there is no source {spec!r}", f"there is {known}")
     return _make(spec)
 
 
 def probe(name: str) -> Availability:
     """Whether the backend `name` can run here."""
-    return _make(name).probe()
+    source = _make(name)
+    try:
+        return source.probe()
+    finally:
+        source.close()
 
 
 def _first() -> Source:

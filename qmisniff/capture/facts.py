@@ -94,7 +94,7 @@ def survey(target: Target) -> Facts:
 
 def _rights(target: Target) -> None:
     if not target.is_root():
-        raise SourceUnavailable("tapping the kernel needs root", "run qmisniff with sudo")
+        raise SourceUnavailable("tapping the kernel needs root", target.become_root)
     try:
         lockdown = target.read("/sys/kernel/security/lockdown")
     except OSError:

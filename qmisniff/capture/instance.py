@@ -123,7 +123,12 @@ class Instance:
         if self.pages is not None:
             self.pages.close()
             self.pages = None
-        _remove(self._target, self._tracefs, self.name)
+        try:
+            _remove(self._target, self._tracefs, self.name)
+        except OSError as error:
+            raise SourceFailed(
+                f"the probes may still be in the kernel: {error.strerror}", "the next capture there removes them"
+            ) from None
 
     def _event(self, name: str) -> str:
         # kprobe_profile lists events without their group: the name alone must tell captures apart.

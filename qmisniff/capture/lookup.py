@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from qmisniff.capture import header
 from qmisniff.capture.header import Address
@@ -20,6 +21,7 @@ from qmisniff.frame import Flag, Frame, Hook, Origin
 
 _AF_QIPCRTR = 42  # socket.AF_QIPCRTR is missing from a Python built without it
 _PATIENCE = 1.0  # seconds for the answers, which come at once where there is a name service
+_LOCAL_NODE = 1  # what Linux calls itself unless told otherwise: qrtr_local_nid of net/qrtr/af_qrtr.c
 _SERVER = struct.Struct("<IIIII")
 _REASONS = {
     errno.EAFNOSUPPORT: "this kernel has no QRTR sockets here (module qrtr, initial network namespace)",
@@ -30,11 +32,26 @@ _REASONS = {
 }
 
 
+class Lookup(Protocol):
+    """Which services a name service knows. `problem` says why that is not told, `seen` whether its end is a packet."""
+
+    problem: str
+    seen: bool
+
+    def answers(self, origin: Origin, wait: bool = False) -> list[Frame]:
+        """The answers that are there, or with `wait` all that there will be."""
+
+    def close(self) -> None:
+        """End the lookup. A second call does nothing."""
+
+
 class ServiceLookup:
     """A lookup of every service, under way until it is closed. `problem` says why there is none.
 
     Closing its socket tells every node so (DEL_CLIENT): real traffic, for the taps to see.
     """
+
+    seen = True
 
     def __init__(self, make_socket: Callable[[], socket.socket] | None = None) -> None:
         self.problem = ""
@@ -79,8 +96,37 @@ class ServiceLookup:
             self._socket = None
 
     def _frame(self, kind: int, source: Address, payload: bytes, origin: Origin) -> Frame:
-        data = header.header(kind, source, self._local, len(payload)) + payload + header.padding(len(payload))
-        return Frame(time.time_ns(), data, len(data), hook=Hook.LOOKUP, flags=Flag.SYNTHETIC, origin=origin)
+        return _synthetic(kind, source, self._local, payload, origin)
+
+
+class RemoteLookup:
+    """What qrtr-lookup (Linux's qrtr tools, or a phone's vendor partition) has printed on another machine."""
+
+    seen = False
+
+    def __init__(self, printed: str) -> None:
+        rows = [line.split()[:5] for line in printed.splitlines()]
+        self._rows = [list(map(int, row)) for row in rows if len(row) == 5 and all(map(str.isdigit, row))]
+        self.problem = "" if self._rows else "the target has no qrtr-lookup, or no name service"
+
+    def answers(self, origin: Origin, wait: bool = False) -> list[Frame]:
+        rows, self._rows = self._rows, []
+        frames = []
+        for service, version, instance, node, port in rows:
+            if max(service, node, port) < 1 << 32 and version < 1 << 8 and instance < 1 << 24:
+                payload = header.server(header.NEW_SERVER, service, instance << 8 | version, Address(node, port))
+                # The name server's own node is not told: that of local addresses stands for it.
+                name_server = Address(_LOCAL_NODE, header.PORT_CTRL)
+                frames.append(_synthetic(header.NEW_SERVER, name_server, name_server, payload, origin))
+        return frames
+
+    def close(self) -> None:
+        self._rows = []
+
+
+def _synthetic(kind: int, source: Address, destination: Address, payload: bytes, origin: Origin) -> Frame:
+    data = header.header(kind, source, destination, len(payload)) + payload + header.padding(len(payload))
+    return Frame(time.time_ns(), data, len(data), hook=Hook.LOOKUP, flags=Flag.SYNTHETIC, origin=origin)
 
 
 def _qrtr_socket() -> socket.socket:

@@ -13,7 +13,7 @@ from qmisniff.capture import header
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.facts import TRACEFS, Facts, survey
 from qmisniff.capture.instance import Instance, remove_stale
-from qmisniff.capture.lookup import ServiceLookup
+from qmisniff.capture.lookup import Lookup
 from qmisniff.capture.plan import STAGES, Plan, plan
 from qmisniff.capture.source import Availability, Statistics
 from qmisniff.capture.target import LocalTarget, Target
@@ -34,17 +34,20 @@ _COMMANDS = {
 
 
 class KernelTap:
-    """The source `kernel`. `buffer_kib` is the ring of each CPU; by default what the machine's memory allows."""
+    """The source `kernel`, or that of another machine, called `name`.
 
-    def __init__(self, target: Target | None = None, buffer_kib: int | None = None) -> None:
-        self.origin = Origin("kernel", "kernel")
+    `buffer_kib` is the ring of each CPU; by default what the machine's memory allows.
+    """
+
+    def __init__(self, target: Target | None = None, buffer_kib: int | None = None, name: str = "kernel") -> None:
+        self.origin = Origin("kernel", name)
         self.notes: Sequence[str] = ()
         self._target: Target = target or LocalTarget()
         self._buffer_kib = buffer_kib
         self._facts: Facts | None = None  # of the last probe
         self._instance: Instance | None = None
         self._assembler: Assembler | None = None
-        self._lookup: ServiceLookup | None = None
+        self._lookup: Lookup | None = None
         self._early: list[Frame] = []
         self._frames = 0
         self._lost: int | None = None  # exact, once stopped
@@ -67,11 +70,23 @@ class KernelTap:
             self._facts = facts = survey(self._target)
         except SourceUnavailable as error:
             return Availability(False, str(error.args[0]), error.remedy)
+        except OSError as error:
+            return Availability(False, f"the kernel cannot be asked: {error.strerror}")
         transports = ", ".join(sorted(facts.holders)) or "none loaded as modules"
         return Availability(True, f"Linux {facts.release}, transports of QRTR: {transports}")
 
     def open(self) -> None:
         """Ask the name service, then tap. Raises SourceUnavailable or SourceFailed, leaving nothing in the kernel."""
+        try:
+            self._open()
+        except OSError as error:
+            self.close()
+            raise SourceFailed(f"the kernel cannot be asked: {error.strerror}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
         facts = self._facts or survey(self._target)
         notes = []
         if not facts.tracefs:
@@ -87,19 +102,21 @@ class KernelTap:
         hooks = ", ".join(" ".join(definition.split()[1] for definition in event.definitions) for event in probes.heads)
         self.origin = Origin(
             "kernel",
-            "kernel",
+            self.origin.name,
             "CLOCK_BOOTTIME + offset to CLOCK_REALTIME at the start",
             "; ".join([f"Linux {facts.release} {facts.machine}", f"probes at {hooks}", *probes.notes]),
         )
-        try:
-            self._start(tracefs, probes, notes)
-        except BaseException:
-            self.close()
-            raise
+        self._start(tracefs, probes, notes)
         self.notes = tuple(notes)
 
     def read(self, timeout: float) -> list[Frame] | None:
         """Frames merged over all CPUs by time; see Source."""
+        try:
+            return self._read(timeout)
+        except OSError as error:
+            raise SourceFailed(f"the kernel's trace buffers cannot be read any more: {error.strerror}") from None
+
+    def _read(self, timeout: float) -> list[Frame] | None:
         frames = self._early
         self._early = []
         if frames or self._assembler is None or self._instance is None or self._instance.pages is None:
@@ -135,8 +152,11 @@ class KernelTap:
         if self._lookup is not None:
             self._lookup.close()
         instance, self._instance = self._instance, None
-        if instance is not None:
-            instance.remove()
+        try:
+            if instance is not None:
+                instance.remove()
+        finally:
+            self._target.close()
 
     def __enter__(self) -> Self:
         self.open()
@@ -158,7 +178,7 @@ class KernelTap:
     def _start(self, tracefs: str, probes: Plan, notes: list[str]) -> None:
         # In this order: what the lookup told before the probes were enabled is told by the lookup, everything after
         # that by the probes, and nothing falls between.
-        self._lookup = ServiceLookup()
+        self._lookup = self._target.lookup()
         if self._lookup.problem:
             notes.append(f"services of before the capture are not known: {self._lookup.problem}")
         self._early = self._lookup.answers(self.origin, wait=True)
@@ -182,7 +202,7 @@ class KernelTap:
         tasks.snapshot(self._target)
         instance.start()
         self._early += self._lookup.answers(self.origin)
-        asked = not self._lookup.problem
+        asked = self._lookup.seen and not self._lookup.problem
         self._lookup.close()
         # The end of the lookup is itself a packet between ports of this node.
         if asked and any(event.hook is Hook.LOCAL for event in probes.heads) and instance.profile() == (0, 0):
@@ -226,10 +246,7 @@ class KernelTap:
         """Hand the pages that are there to the assembler: the CPUs they came from, and whether that was all."""
         if instance.pages is None:
             return set(), True
-        try:
-            batch = instance.pages.read()
-        except OSError as error:
-            raise SourceFailed(f"the kernel's trace buffers cannot be read any more: {error.strerror}") from None
+        batch = instance.pages.read()
         for cpu, page in batch.pages:
             assembler.feed(cpu, page)
         return {cpu for cpu, _ in batch.pages}, batch.drained

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+from qmisniff.capture.lookup import Lookup, ServiceLookup
 
 
 class Batch(NamedTuple):
@@ -19,6 +21,14 @@ class Batch(NamedTuple):
 
     pages: list[tuple[int, bytes]]
     drained: bool
+
+
+class Process(NamedTuple):
+    """A process with more than one thread, and what it calls itself."""
+
+    pid: int
+    name: str
+    threads: Sequence[int]
 
 
 class Pages(Protocol):
@@ -35,7 +45,12 @@ class Pages(Protocol):
 
 
 class Target(Protocol):
-    """Files of the tapped system by absolute path. Every method raises OSError as the system calls it is made of."""
+    """Files of the tapped system by absolute path. Every method raises OSError as the system calls it is made of.
+
+    `become_root` says how to get there with the rights that are needed.
+    """
+
+    become_root: str
 
     def read(self, path: str) -> bytes:
         """A whole file."""
@@ -82,6 +97,15 @@ class Target(Protocol):
     def pages(self, files: Mapping[int, str], page_size: int) -> Pages:
         """Open the trace_pipe_raw files in `files`, by CPU."""
 
+    def processes(self) -> Iterable[Process]:
+        """The processes with several threads that run now; those that vanish meanwhile are left out."""
+
+    def lookup(self) -> Lookup:
+        """Begin to ask its name service which services there are."""
+
+    def close(self) -> None:
+        """Let go of it. A second call does nothing."""
+
 
 def start_time(stat: bytes) -> str:
     """When a process started, in ticks since boot, from its /proc/PID/stat; "" where it cannot be read.
@@ -94,6 +118,8 @@ def start_time(stat: bytes) -> str:
 
 class LocalTarget:
     """This machine, or a directory tree that looks like one (`root`)."""
+
+    become_root = "run qmisniff with sudo"
 
     def __init__(self, root: str = "/") -> None:
         self._root = Path(root)
@@ -179,6 +205,25 @@ class LocalTarget:
 
     def pages(self, files: Mapping[int, str], page_size: int) -> Pages:
         return LocalPages({cpu: self._path(path) for cpu, path in files.items()}, page_size)
+
+    def processes(self) -> Iterator[Process]:
+        for name in self.list("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                threads = self.list(f"/proc/{name}/task")
+                if len(threads) < 2:
+                    continue
+                comm = self.read(f"/proc/{name}/comm").decode("utf-8", "backslashreplace").rstrip("\n")
+            except OSError:
+                continue
+            yield Process(int(name), comm, [int(thread) for thread in threads if thread.isdigit()])
+
+    def lookup(self) -> Lookup:
+        return ServiceLookup()
+
+    def close(self) -> None:
+        pass
 
 
 class LocalPages:

@@ -26,19 +26,10 @@ class Tasks:
         self._name: dict[int, str] = {}  # process -> name
 
     def snapshot(self, target: Target) -> None:
-        """Learn the threads there are now. Never raises: processes that vanish meanwhile are skipped."""
-        for name in target.list("/proc"):
-            if not name.isdigit():
-                continue
-            try:
-                threads = target.list(f"/proc/{name}/task")
-                if len(threads) < 2:
-                    continue
-                comm = target.read(f"/proc/{name}/comm").decode("utf-8", "backslashreplace").rstrip("\n")
-            except OSError:
-                continue
-            self._name[int(name)] = comm
-            self._process.update((int(thread), int(name)) for thread in threads if thread != name and thread.isdigit())
+        """Learn the threads there are now."""
+        for process in target.processes():
+            self._name[process.pid] = process.name
+            self._process.update((thread, process.pid) for thread in process.threads if thread != process.pid)
 
     def created(self, parent: int, child: int, comm: str, flags: int) -> None:
         """A thread or process came to be (task_newtask)."""

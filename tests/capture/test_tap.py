@@ -24,6 +24,7 @@ class NoLookup:
     """A name service that knows one server, which is what `early` frames are made of."""
 
     problem = ""
+    seen = True
     early: tuple[Frame, ...] = ()
 
     def answers(self, origin: Origin, wait: bool = False) -> list[Frame]:
@@ -38,7 +39,7 @@ def lookup(monkeypatch: pytest.MonkeyPatch) -> Iterator[NoLookup]:
     """No test may depend on whether this machine has QRTR."""
     made = NoLookup()
     made.problem = "no name service is running"
-    monkeypatch.setattr(tap_module, "ServiceLookup", lambda: made)
+    monkeypatch.setattr(FakeKernel, "lookup", lambda self: made)
     yield made
 
 

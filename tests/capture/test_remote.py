@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Another machine through a shell: every shell that a phone may have, on this machine's own files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qmisniff.capture import open_source
+from qmisniff.capture.lookup import RemoteLookup
+from qmisniff.capture.remote import RemoteTarget, command
+from qmisniff.capture.shell import ConnectionLost, Shell
+from qmisniff.capture.target import LocalTarget
+from qmisniff.errors import SourceUnavailable, UsageError
+from qmisniff.frame import Flag, Hook, Origin
+
+# Debian's sh, bash, Android's, and that of everything small; the last is an interactive shell on a terminal.
+SHELLS = ["dash", "bash", "mksh", "busybox sh", "script -qc 'bash --norc -i' /dev/null"]
+BLOB = bytes(range(256)) * 700 + b"\n\n"
+
+
+@pytest.fixture(params=SHELLS)
+def target(request: pytest.FixtureRequest) -> Iterator[RemoteTarget]:
+    made = RemoteTarget(f"exec:{request.param}")
+    yield made
+    made.close()
+
+
+def test_files_come_and_go_as_they_are(target: RemoteTarget, tmp_path: Path) -> None:
+    folder = tmp_path / "it's a $HOME `folder`"
+    folder.mkdir()
+    path = str(folder / "file")
+    Path(path).write_bytes(BLOB)
+    assert target.read(path) == BLOB
+    text = 'p:group/event a\'b\\128 $x `y` %s "q"\n-n\n\n'
+    target.write(path, text)
+    assert Path(path).read_text() == text
+    target.append(path, "-:group/event\n")
+    assert Path(path).read_text() == text + "-:group/event\n"
+    assert target.lines(path, b"event") == [line for line in Path(path).read_bytes().splitlines() if b"event" in line]
+    assert target.lines(path, b"absent") == []
+    (folder / ".hidden").touch()
+    (folder / "dangling").symlink_to("nowhere")
+    assert target.list(str(folder)) == [".hidden", "dangling", "file"]
+    assert target.list("/nowhere") == []
+    assert target.exists(path)
+    assert not target.exists("/nowhere")
+    target.make(f"{folder}/new")
+    assert target.list(f"{folder}/new") == []
+    target.remove(f"{folder}/new")
+    assert not target.exists(f"{folder}/new")
+
+
+@pytest.mark.parametrize(
+    ("ask", "number"),
+    [
+        (lambda target: target.read("/nowhere"), errno.ENOENT),
+        (lambda target: target.write("/dev/full", "x"), errno.ENOSPC),
+        (lambda target: target.write("/proc/sys/kernel/pid_max", "bogus"), errno.EINVAL),
+        (lambda target: target.make("/dev"), errno.EEXIST),
+        (lambda target: target.remove("/proc/self/task"), errno.EPERM),
+    ],
+)
+def test_refusals_have_the_numbers_of_the_system_calls(target: RemoteTarget, ask: object, number: int) -> None:
+    assert callable(ask)
+    with pytest.raises(OSError) as refused:
+        ask(target)
+    assert (refused.value.errno, refused.value.strerror) == (number, os.strerror(number))
+
+
+def test_the_system_is_the_same_as_seen_from_within(target: RemoteTarget) -> None:
+    here = LocalTarget()
+    assert target.system() == here.system()
+    assert target.is_root() == here.is_root()
+    wall = target.clock() + target.wall_clock_offset()
+    assert abs(wall - time.time_ns()) < 200_000_000
+    threads = {process.pid: process for process in target.processes()}
+    for process in here.processes():
+        if process.pid in threads:
+            assert threads[process.pid].name == process.name
+
+
+def test_the_owner_is_the_shell_there(target: RemoteTarget) -> None:
+    pid, _, started = target.owner().partition("_")
+    assert Path(f"/proc/{pid}").exists()
+    assert started in Path(f"/proc/{pid}/stat").read_text()
+    assert target.owner() == f"{pid}_{started}"
+    target.close()
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}/fd").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}/fd").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS[:4])
+@pytest.mark.parametrize("end", ["hang up", "kill the connection", "close"])
+def test_the_far_shell_cleans_up_when_it_is_left(shell: str, end: str, tmp_path: Path) -> None:
+    connection = Shell(shell.split(), "far")
+    connection.guard(f"echo cleaned >>'{tmp_path}/done'")
+    assert connection.ask("echo $$").output.strip().isdigit()
+    pid = int(connection.ask("echo $$").output)
+    if end == "hang up":
+        os.kill(pid, signal.SIGHUP)
+    elif end == "kill the connection":
+        assert connection._process is not None and connection._process.stdin is not None
+        connection._process.stdin.close()
+    connection.close()
+    assert (tmp_path / "done").read_text() == "cleaned\n"
+
+
+def test_a_shell_that_dies_is_said_in_the_words_of_the_connection(tmp_path: Path) -> None:
+    connection = Shell(["sh", "-c", "echo 'Connection to phone closed.' >&2; exec sh"], "phone")
+    with pytest.raises(ConnectionLost, match=r"Connection to phone closed\."):
+        connection.tell("kill -9 $$")
+    connection.close()
+    with pytest.raises(ConnectionLost):
+        connection.ask("true")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("exec:false", r"exec:false cannot be reached: the connection ended"),
+        ("exec:sh -c 'echo no route >&2'", r"cannot be reached: no route"),
+        ("exec:absent-command", r"cannot be reached: .*absent-command"),
+        ("exec:sh -c 'tr a-z A-Z | cat'", r"cannot be reached: .*not answered"),
+        ("exec:sh -c \"sh | tr -u '\\377' x\"", "changes the bytes|cannot be reached"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(spec: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qmisniff.capture.shell._LOGIN", 1.0)
+    state = open_source(spec)
+    try:
+        with pytest.raises(SourceUnavailable, match=reason):
+            state.open()
+    finally:
+        state.close()
+
+
+@pytest.mark.skipif(shutil.which("stdbuf") is None, reason="needs stdbuf")
+def test_a_connection_that_changes_bytes_is_refused() -> None:
+    with pytest.raises(SourceUnavailable, match="changes the bytes"):
+        Shell(["sh", "-c", "sh | stdbuf -o0 tr '\\377' x"], "far")
+
+
+def test_a_target_without_the_tools_is_refused(tmp_path: Path) -> None:
+    for name in ("sh", "cat"):
+        (tmp_path / name).symlink_to(f"/bin/{name}")
+    with pytest.raises(SourceUnavailable, match="far has no dd mkdir rmdir"):
+        Shell(["env", f"PATH={tmp_path}", "/bin/sh"], "far")
+
+
+@pytest.mark.parametrize(
+    ("spec", "argv"),
+    [
+        ("ssh://root@phone", ["ssh", "-T", "--", "ssh://root@phone", "exec sh"]),
+        ("ssh://phone:2222/", ["ssh", "-T", "--", "ssh://phone:2222", "exec sh"]),
+        ("adb:0123abcd", ["adb", "-s", "0123abcd", "shell", "-T", "exec sh"]),
+        ("adb:", ["adb", "shell", "-T", "exec sh"]),
+        ("exec:ssh phone 'sudo sh'", ["ssh", "phone", "sudo sh"]),
+    ],
+)
+def test_commands(spec: str, argv: list[str]) -> None:
+    assert command(spec) == argv
+
+
+@pytest.mark.parametrize("spec", ["ssh:phone", "ssh://", "ssh://a/b", "ssh://-oProxyCommand=x", "exec:", "exec:'"])
+def test_specs_that_name_nothing(spec: str) -> None:
+    with pytest.raises(UsageError):
+        command(spec)
+
+
+def test_a_remote_kernel_that_cannot_be_tapped_says_why() -> None:
+    source = open_source("exec:sh")
+    try:
+        here, there = open_source("kernel").probe(), source.probe()
+    finally:
+        source.close()
+    assert (there.ok, there.reason) == (here.ok, here.reason)
+    assert source.origin.name == "exec:sh"
+
+
+def test_services_from_qrtr_lookup() -> None:
+    printed = (
+        "  Service Version Instance Node  Port\n"
+        "       66       1       74    0     5 Service registry notification service\n"
+        "        3       1        0    0     7 Network access service\n"
+        "      bad     row\n"
+        "        3       1        0    0     99999999999 out of range\n"
+    )
+    lookup = RemoteLookup(printed)
+    assert not lookup.problem
+    frames = lookup.answers(Origin("kernel", "far"), wait=True)
+    assert [frame.data[32:52] for frame in frames] == [
+        bytes.fromhex("04000000 42000000 014a0000 00000000 05000000"),
+        bytes.fromhex("04000000 03000000 01000000 00000000 07000000"),
+    ]
+    assert {(frame.hook, frame.flags) for frame in frames} == {(Hook.LOOKUP, Flag.SYNTHETIC)}
+    assert lookup.answers(Origin("kernel", "far")) == []
+    assert RemoteLookup("").problem
+
+
+def test_ctrl_c_does_not_cut_the_connection() -> None:
+    program = (
+        "import os, signal, time\n"
+        "from qmisniff.capture.shell import Shell\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "shell = Shell(['sh'], 'far')\n"
+        "os.killpg(0, signal.SIGINT)\n"
+        "time.sleep(0.2)\n"
+        "print(shell.ask('echo alive').output)\n"
+        "shell.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, start_new_session=True)
+    assert (done.stdout, done.stderr) == ("b'alive\\n'\n", "")
