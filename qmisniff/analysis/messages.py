@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Statistics by service and message: how many, how large, how often they fail, how long they take."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from qmisniff.analysis import table
+from qmisniff.analysis.groups import group, quantiles
+from qmisniff.analysis.names import Names, message_column, of_service, service_columns
+from qmisniff.analysis.packets import NONE, packets
+from qmisniff.analysis.rows import Cancel, Rows, never, times
+from qmisniff.analysis.table import Column, Table
+from qmisniff.dissect import Dissector
+from qmisniff.protocol import qmi
+from qmisniff.store import Store
+from qmisniff.store.headers import I4, I8, Any1, Mask
+
+
+class Messages(NamedTuple):
+    """One element a message of a service (an indication is one of its own), in order of first appearance.
+
+    Times are nanoseconds from request to response, NaN without any. Datagrams that are no QMI message count together,
+    `msgid` -1.
+    """
+
+    service: I8  # -1 unknown
+    msgid: I4
+    indication: Mask
+    first: I8  # row
+    requests: I8
+    responses: I8
+    indications: I8
+    packets: I8
+    bytes: I8
+    errors: I8
+    unanswered: I8
+    least_ns: Any1
+    median_ns: Any1
+    p95_ns: Any1
+    most_ns: Any1
+
+
+def messages(store: Store, dissector: Dissector, rows: Rows, cancel: Cancel = never) -> Messages:
+    """Statistics of these rows. A time counts where the response is among them. Raises Cancelled."""
+    found = packets(store, dissector, rows, cancel)
+    request, response = found.kind == qmi.REQUEST, found.kind == qmi.RESPONSE
+    indication = found.kind == qmi.INDICATION
+    groups = group(found.service, found.msgid, indication)
+    timed = response & (found.partner != NONE) & (found.partner < found.row)
+    spent = np.zeros(len(found.row), np.int64)
+    spent[timed] = found.ts_ns[timed] - times(store, found.partner[timed])
+    return Messages(
+        found.service[groups.first],
+        found.msgid[groups.first],
+        indication[groups.first],
+        found.row[groups.first],
+        groups.counts(request),
+        groups.counts(response),
+        groups.counts(indication),
+        groups.counts(),
+        groups.totals(found.size),
+        groups.counts(found.failed),
+        groups.counts(request & (found.partner == NONE)),
+        quantiles(groups, spent, timed, 0),
+        quantiles(groups, spent, timed, 0.5),
+        quantiles(groups, spent, timed, 0.95),
+        quantiles(groups, spent, timed, 1),
+    )
+
+
+def messages_table(found: Messages, names: Names) -> Table:
+    """The most frequent on top."""
+    columns = (
+        *service_columns(found.service, names),
+        message_column(found.service, found.msgid, found.indication, names, 26),
+        table.numbers("packets", "Packets", found.packets, 8, 1),
+        table.numbers("requests", "Req", found.requests, 7, 8),
+        table.numbers("responses", "Resp", found.responses, 7, 9),
+        table.numbers("indications", "Ind", found.indications, 7, 7),
+        table.numbers("bytes", "Bytes", found.bytes, 11, 4),
+        table.numbers("errors", "Errors", found.errors, 6, 2),
+        table.numbers("unanswered", "Unansw", found.unanswered, 6, 3),
+        _time("time_min", "Min", found.least_ns, 6),
+        _time("time_median", "Median", found.median_ns, 4),
+        _time("time_p95", "p95", found.p95_ns, 5),
+        _time("time_max", "Max", found.most_ns, 5),
+    )
+
+    def condition(at: int) -> str:
+        service, msgid = int(found.service[at]), int(found.msgid[at])
+        if msgid == NONE:
+            return f"not qmi.msgid and {of_service(service)}"
+        kind = "==" if found.indication[at] else "!="
+        of = f"qmi.service == {service}" if service != NONE else "not qmi.service"
+        return f"{of} and qmi.msgid == 0x{msgid:04x} and qmi.type {kind} {qmi.INDICATION}"
+
+    return Table(columns, len(found.service), ("packets", True), lambda at: int(found.first[at]), condition)
+
+
+def _time(name: str, title: str, ns: Any1, rank: int) -> Column:
+    return table.seconds(name, title, ns, ~np.isnan(ns), -np.inf, rank)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Expert information of many frames: whatever is wrong with them or remarkable, grouped by what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from qmisniff.analysis import table
+from qmisniff.analysis.rows import Cancel, Rows, never, numbers
+from qmisniff.analysis.table import Table
+from qmisniff.dissect import Dissector
+from qmisniff.field import Field, Problem, Severity
+from qmisniff.filter.quote import quoted
+from qmisniff.protocol import qmi
+from qmisniff.store import Store
+
+_PART = 256  # frames decoded at a time
+
+
+class Found(NamedTuple):
+    """A problem of a frame, and a display filter for frames that have it."""
+
+    row: int
+    severity: Severity
+    text: str
+    condition: str
+
+
+class Part(NamedTuple):
+    """The problems of some more rows, in order; `done` rows have been looked at by now."""
+
+    found: list[Found]
+    done: int
+
+
+@dataclass(slots=True)
+class Group:
+    """The same problem in many frames: their rows, in order, one for each time."""
+
+    severity: Severity
+    text: str
+    condition: str
+    rows: list[int] = field(default_factory=list)
+
+
+class Problems:
+    """What was found so far."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[Severity, str], Group] = {}
+
+    @property
+    def groups(self) -> list[Group]:
+        """In order of first appearance."""
+        return list(self._groups.values())
+
+    def add(self, part: Part) -> None:
+        """Take in the problems of some more rows."""
+        for row, severity, text, condition in part.found:
+            self._groups.setdefault((severity, text), Group(severity, text, condition)).rows.append(row)
+
+
+def problems(store: Store, dissector: Dissector, rows: Rows, cancel: Cancel = never) -> Iterator[Part]:
+    """Every problem that the trees of these rows show, some rows at a time; ends early once `cancel` says so.
+
+    Each frame is decoded: this takes some ten microseconds a frame.
+    """
+    wanted = numbers(rows)
+    for at in range(0, len(wanted), _PART):
+        if cancel():
+            return
+        part = wanted[at : at + _PART].tolist()
+        yield Part([found for row in part for found in _of(store, dissector, row)], at + len(part))
+
+
+def _of(store: Store, dissector: Dissector, row: int) -> Iterator[Found]:
+    frame, context = store.frame(row), store.context(row)
+    values = dissector.values(frame, context)
+    # Only the tree says where a problem lies, and takes five times as long.
+    if "expert.message" in values or values.get("qmi.result"):
+        for field in dissector.tree(frame, context).walk():
+            if field.problem is not None:
+                yield Found(row, field.problem.severity, field.problem.text, _condition(field, field.problem))
+
+
+def _condition(node: Field, problem: Problem) -> str:
+    # That a request failed is what the tree says of its result, no expert message.
+    error = next((child.value for child in node.children if child.spec.name == qmi.ERROR.name), None)
+    if problem.severity is Severity.NOTE and isinstance(error, int):
+        return f"qmi.result != 0 and qmi.error == {error}"
+    return f"expert.message == {quoted(problem.text)}"
+
+
+def problems_table(groups: Sequence[Group]) -> Table:
+    """The worst on top, and among them the most frequent."""
+    severity = np.array([group.severity for group in groups], np.int64)
+    count = np.array([len(group.rows) for group in groups], np.int64)
+    worst = table.labels("severity", "Severity", severity, ("", *(each.name.lower() for each in Severity)), 8, 0)
+    columns = (
+        worst._replace(order=lambda: severity << 48 | count),
+        table.numbers("count", "Count", count, 8, 1),
+        table.numbers("first", "First", np.array([group.rows[0] + 1 for group in groups], np.int64), 8, 3, show=str),
+        table.numbers("last", "Last", np.array([group.rows[-1] + 1 for group in groups], np.int64), 8, 4, show=str),
+        table.texts("text", "Problem", [group.text for group in groups], 40, 0),
+    )
+
+    return Table(
+        columns, len(groups), ("severity", True), lambda at: groups[at].rows[0], lambda at: groups[at].condition
+    )
