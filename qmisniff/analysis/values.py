@@ -7,14 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qmisniff.analysis import table
+from qmisniff.analysis.names import Names, frame_column, time_column
 from qmisniff.analysis.rows import Cancel, Cancelled, Rows, never, numbers, times
+from qmisniff.analysis.table import Table
 from qmisniff.dissect import Dissector
+from qmisniff.dissect.text import value_as_text
 from qmisniff.errors import UsageError
 from qmisniff.field import FieldSpec, Kind
 from qmisniff.filter import compile_filter
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.store import Store
-from qmisniff.store.headers import I8
+from qmisniff.store.headers import I8, Any1
 
 _NUMBERS = frozenset({Kind.UINT, Kind.INT, Kind.FLOAT, Kind.BOOL})
 _PART = 256  # frames decoded between two looks at whether to go on
@@ -62,3 +66,29 @@ def values(store: Store, dissector: Dissector, name: str, rows: Rows, cancel: Ca
         raise Cancelled
     at = np.array(row, np.int64)
     return Values(spec, at, times(store, at), value)
+
+
+def values_table(found: Values, names: Names) -> Table:
+    """In order of capture."""
+    spec = found.spec
+
+    def value(at: int) -> table.Cell:
+        return found.value[at]
+
+    def text(at: int) -> str:
+        return value_as_text(spec, found.value[at])
+
+    def order() -> Any1:
+        return np.array(found.value, np.float64)
+
+    columns = (
+        frame_column("frame", "Frame", found.row, 1),
+        time_column("time", "Since start", found.ts_ns, names, 2),
+        table.Column("value", spec.name, 24, 0, value, text, order, right=True),
+    )
+
+    def condition(at: int) -> str:
+        # The value as the dissector has it: a fraction is written with all its digits.
+        return f"{spec.name} == {found.value[at]!r}"
+
+    return Table(columns, len(found.value), ("frame", False), lambda at: int(found.row[at]), condition)
