@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab import services, wire
+from tests.lab.answering import Answering
 from tests.lab.modem_client import ERRANDS, Client
 from tests.lab.sockets import NoAnswer
 from tests.lab.wire import Address, Message, Packet
@@ -37,13 +38,6 @@ SERVERS = [
     (services.SSC, 0x0101, 42),
 ]
 SERVICE_OF_PORT = {port: service for service, _, port in SERVERS}
-REGISTRATIONS = {
-    (services.DMS, 0x01),
-    (services.NAS, 0x02),
-    (services.NAS, 0x03),
-    (services.SERVREG, 0x20),
-    (services.SSC, 0x20),
-}
 CLIENT_PORT = 60  # of the first errand
 UNKNOWN_SERVER = (0x7777, 0x0301, 50)
 
@@ -54,10 +48,8 @@ class Modem:
     def __init__(self, tun: int, log: wire.PacketLog) -> None:
         self._tun = tun
         self._log = log
-        self._state = services.State()
-        self._transaction = 0
+        self._answering: Answering[Address] = Answering()
         self._unconfirmed: dict[tuple[Address, Address], int] = {}
-        self._watchers: dict[int, set[Address]] = {}  # service -> clients that want its indications
         self._clients: dict[int, Client] = {}  # by port
         self.servers: dict[int, Address] = {}  # Linux's, by service
         self.announced = False
@@ -100,8 +92,7 @@ class Modem:
             self._unconfirmed.pop((packet.destination, packet.source), None)
         elif packet.type == wire.DEL_CLIENT:
             _, node, port, _, _ = wire.CONTROL.unpack(packet.payload)
-            for watchers in self._watchers.values():
-                watchers.discard(Address(node, port))
+            self._answering.forget(Address(node, port))
 
     def _data(self, packet: Packet) -> None:
         client, server = packet.source, packet.destination
@@ -109,32 +100,12 @@ class Modem:
         if server.port in self._clients:
             self._clients[server.port].received.append((packet.payload, client))
         elif service is not None:
-            self._request(service, client, server, wire.unpack_message(packet.payload))
+            for answer in self._answering.answers(service, client, wire.unpack_message(packet.payload)):
+                source = server if answer.service == service else _port_of(answer.service)
+                self.send_data(source.port, answer.client, wire.pack_message(answer.message))
         if packet.confirm_rx:
             payload = wire.CONTROL.pack(wire.RESUME_TX, *server, 0, 0)
             self._send(wire.pack_v1(Packet(wire.RESUME_TX, server, client, payload)))
-
-    def _request(self, service: int, client: Address, server: Address, request: Message) -> None:
-        try:
-            answer = wire.result() | services.answer(self._state, service, request.id, request.tlvs)
-        except services.Refused as refusal:
-            answer = wire.result(refusal.error)
-        self._send_message(server, client, Message(wire.RESPONSE, request.transaction, request.id, answer))
-        # WDS tells every client of its calls; the other services tell those that registered.
-        if service == services.WDS or (service, request.id) in REGISTRATIONS:
-            self._watchers.setdefault(service, set()).add(client)
-        events, self._state.events = self._state.events, []
-        for event in events:
-            for watcher in sorted(self._watchers.get(event.service, ())):
-                self._indicate(event, watcher)
-
-    def _indicate(self, event: services.Event, watcher: Address) -> None:
-        self._transaction += 1
-        message = Message(wire.INDICATION, self._transaction, event.message, event.tlvs)
-        self._send_message(_port_of(event.service), watcher, message)
-
-    def _send_message(self, source: Address, destination: Address, message: Message) -> None:
-        self.send_data(source.port, destination, wire.pack_message(message))
 
     def send_data(self, source: int, destination: Address, payload: bytes) -> None:
         """Send DATA from one of our ports, its reception confirmed now and then."""
@@ -182,8 +153,7 @@ class Modem:
     # --- what no sane modem does
 
     def _victim(self) -> Address:
-        watchers = self._watchers.get(services.NAS)
-        return min(watchers) if watchers else Address(LINUX, 0x4000)
+        return next(iter(self._answering.watchers(services.NAS)), Address(LINUX, 0x4000))
 
     def _odd(self, payload: bytes, pack: Callable[[Packet], bytes] = wire.pack_v1) -> None:
         self._send(pack(Packet(wire.DATA, _port_of(services.NAS), self._victim(), payload)))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from tests.lab.wire import Tlvs
 
-WDS, DMS, NAS, TEST, SSCTL, SERVREG, SSC = 1, 2, 3, 15, 43, 66, 400
+WDS, DMS, NAS, UIM, TEST, SSCTL, SERVREG, SSC = 1, 2, 3, 11, 15, 43, 66, 400
 
 MISSING_ARGUMENT, OUT_OF_CALL, NO_EFFECT, INVALID_ARGUMENT, INVALID_QMI_COMMAND, NOT_SUPPORTED = 17, 15, 26, 48, 71, 94
 
@@ -27,6 +27,7 @@ IMEI = "001010123456780"
 MEID = "A0000000000001"
 ESN = "80000001"
 MSISDN = "15550142"
+ICCID = "89010100000000000001"
 MCC, MNC, OPERATOR = 1, 1, "Test PLMN"
 APN = "internet.example"
 IPV4, GATEWAY, NETMASK, DNS = "192.0.2.10", "192.0.2.9", "255.255.255.252", ("198.51.100.53", "203.0.113.53")
@@ -36,6 +37,7 @@ TAC, CELL = 0x1234, 0x00A1B203
 LTE = 8
 NETWORKS = 420  # found by a scan: more than 20,000 bytes of answer, that no single kernel event holds
 ONLINE, LOW_POWER = 0, 1
+SLOT_STATUS = 1 << 4  # among the events that UIM can be asked to tell
 
 
 class Event(NamedTuple):
@@ -67,7 +69,7 @@ def answer(state: State, service: int, message: int, request: Tlvs) -> Tlvs:
     """The TLVs of a response but for its result; Refused for what this modem does not do."""
     handler = ANSWERS.get((service, message))
     if handler is None:
-        raise Refused(INVALID_QMI_COMMAND if service in (WDS, DMS, NAS) else NOT_SUPPORTED)
+        raise Refused(INVALID_QMI_COMMAND if service in (WDS, DMS, NAS, UIM) else NOT_SUPPORTED)
     return handler(state, request)
 
 
@@ -227,6 +229,24 @@ def _get_current_settings(state: State, request: Tlvs) -> Tlvs:
     }
 
 
+# --- UIM
+
+
+def _slots(present: bool) -> Tlvs:
+    digits = bytes.fromhex("".join(low + high for high, low in zip(ICCID[::2], ICCID[1::2], strict=True)))
+    iccid = digits if present else b""
+    first = struct.pack("<IIBB", 2 if present else 1, 1, 1, len(iccid)) + iccid  # card, active, first logical slot
+    return {0x10: bytes([2]) + first + struct.pack("<IIBB", 1, 0, 0, 0)}
+
+
+def _register_events(state: State, request: Tlvs) -> Tlvs:
+    mask = _argument(request, 0x01, 4)
+    if struct.unpack("<I", mask)[0] & SLOT_STATUS:
+        # As if the card was put in at once.
+        state.events += [Event(UIM, 0x48, _slots(present)) for present in (False, True)]
+    return {0x10: mask}
+
+
 # --- the test service of samples/qmi
 
 
@@ -320,6 +340,7 @@ ANSWERS: dict[tuple[int, int], Callable[[State, Tlvs], Tlvs]] = {
     (WDS, 0x23): _fixed({0x01: struct.pack("<IIII", 10_000_000, 40_000_000, 50_000_000, 150_000_000)}),
     (WDS, 0x2D): _get_current_settings,
     (WDS, 0x4D): _fixed({}),
+    (UIM, 0x2E): _register_events,
     (TEST, 0x20): _ping,
     (TEST, 0x21): _data,
     (SSCTL, 0x23): _fixed({}),
