@@ -80,11 +80,7 @@ class Decoded:
                 return [data[at : at + size] for at, size in self._layers().spans.get(field.name, ())]
             case Type.HEADING:
                 return (0,) * self._heading_count(field.name)
-        found = self._layers().into.get(field.name)
-        if found is None:
-            return ()
-        values = [canonical(each, field.type) for each in (found if isinstance(found, list) else (found,))]
-        return [value for value in values if value is not None]
+        return compared(self._layers().into.get(field.name), field.type)
 
     def _layers(self) -> _Layers:
         if self._sink is None:
@@ -98,6 +94,24 @@ class Decoded:
             for node in self._dissector.tree(self._frame, self._context).walk():
                 self._headings[node.spec.name] = self._headings.get(node.spec.name, 0) + 1
         return self._headings.get(name, 0)
+
+
+class _Without:
+    """A frame without a single field."""
+
+    def values(self, field: FieldValues) -> Sequence[Value]:
+        return ()
+
+
+WITHOUT = _Without()
+
+
+def compared(found: Any, kind: Type) -> Sequence[Value]:
+    """Decoded values (one, a list of them, None) as they are compared."""
+    if found is None:
+        return ()
+    values = [canonical(each, kind) for each in (found if isinstance(found, list) else (found,))]
+    return [value for value in values if value is not None]
 
 
 def passes(test: Test, frame: Values) -> bool:

@@ -47,6 +47,12 @@ def _message(rng: random.Random, case: corpus.Case) -> bytes:
             body[rng.randrange(len(body))] = rng.randrange(256)
         case 2:
             body = bytearray(tlv(2, rng.randbytes(rng.randrange(6))) + body[7:])
+        case 3:
+            body += tlv(rng.randrange(256), rng.randbytes(rng.randrange(4)))  # probably not described
+        case 4:
+            body = bytearray(tlv(2, b"\1\0\3\0")) if case.kind == 1 else bytearray()  # nothing else is needed
+        case 5:
+            data = data[:3] + rng.randbytes(2) + data[5:]  # probably not described
     return bytes(data[:1]) + struct.pack("<H", rng.randrange(4)) + data[3:5] + struct.pack("<H", len(body)) + body
 
 
@@ -142,9 +148,13 @@ def _leaf(rng: random.Random, store: Store) -> str:
             f"{name} in {{{literal}..{literal}, {literal}}}",
             f"count({name}) {rng.choice(['==', '>'])} {rng.randrange(3)}",
             f"{name} == {name}",
+            f"{name} {rng.choice(['==', '!='])} {rng.choice([each for each in found if _comparable(name, each)])}",
         ]
         if text and len(literal) > 2:
             forms += [f"{name} contains {literal}", f"len({name}) > {rng.randrange(9)}", f"{name}[0:2]"]
+            forms += [f'{name} matches "{rng.choice(["^[a-m]", "[0-9]{2}$", "a.*e"])}"', f"{name}[1:2] > 20"]
+        if spec.kind is Kind.STRING and len(literal) > 2:
+            forms += [f"upper({name}) == {literal}", f"lower({name}) contains {literal}"]
         if spec.kind is Kind.UINT and spec.scale == 1:
             forms += [f"{name} & {rng.randrange(200)}", f"{name} & 3 == {rng.randrange(4)}"]
         if spec.kind in (Kind.UINT, Kind.INT, Kind.FLOAT) and name != "frame.time_epoch":
@@ -152,10 +162,45 @@ def _leaf(rng: random.Random, store: Store) -> str:
         return rng.choice(forms)
 
 
+def _comparable(one: str, other: str) -> bool:
+    first, second = catalogue().find(one), catalogue().find(other)
+    return first is not None and second is not None and catalogue().type_of(first) is catalogue().type_of(second)
+
+
+def _of_bytes(rng: random.Random, store: Store) -> str:
+    """A test of the bytes of a layer, which some frame is near to passing."""
+    layer = rng.choice(["frame", "qrtr", "qmux", "qmi", "qrtr.padding"])
+    data = store.frame(rng.randrange(len(store))).data or b"\0"
+    at = rng.choice([0, 7, 32, rng.randrange(len(data))])
+    part = data[at : at + rng.randrange(1, 5)] or b"\2"
+    literal = part.hex(":") if len(part) > 1 else f"0x{part.hex()}"
+    start = at - 32 if layer == "qmi" and at >= 32 else at
+    near = rng.randrange(-3, 40)
+    return rng.choice(
+        [
+            f"{layer} contains {literal}",
+            f"{layer}[{start}:{len(part)}] {rng.choice(['==', '!=', '===', '!==', '<'])} {literal}",
+            f"{layer}[{start}-{start + len(part) - 1}] == {literal}",
+            f"{layer}[0,{start}:{len(part)}] == 01:{part.hex(':')}",
+            f"{layer}[{near}:2] contains {part[:1].hex()}",
+            f"{layer}[{near}:1] & {literal[:4]}" if len(part) == 1 else f"{layer}[{near}:]",
+            f"{layer} {rng.choice(['==', '!=', '<'])} {literal}",
+            f'{layer} matches r"\\x{part[0]:02x}.?\\x{part[-1]:02x}"',
+            f"{rng.choice(['len', 'count'])}({layer}) > {rng.randrange(60)}",
+            f"{layer} == {rng.choice(['frame', 'qmi', 'qrtr'])}",
+        ]
+    )
+
+
 def _text(rng: random.Random, store: Store, depth: int = 0) -> str:
     layers = ["frame", "qrtr", "qmux", "qmi", "qrtr.ctrl", "tap", "data", 'qmi contains "a"', "len(qrtr) > 30"]
     layers += ["qmi.result", "qmi.error != none", "qmi.result == success", "expert.severity >= warn"]
+    layers += ["expert.severity", 'expert.message contains "mandatory"', "qmi.tlv.value", "qmi.tlv.value[0] == 01"]
+    layers += ["qmi.tlv.undecoded", "count(qmi.tlv.type) == 3", "qrtr.ctrl.service", "qrtr.trailer"]
+    layers += ['frame.interface_name contains "e"', 'string(qmi.msgid) matches "7$"', "qmi.tlv.value contains 01"]
     if depth > 2 or rng.random() < 0.4:
+        if rng.random() < 0.25:
+            return _of_bytes(rng, store)
         return rng.choice(layers) if rng.random() < 0.25 else _leaf(rng, store)
     if rng.random() < 0.2:
         return f"not ({_text(rng, store, depth + 1)})"

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tests of what lies in TLVs: their types and lengths by the index, their fields by the bytes of one TLV alone.
+
+A TLV's value is decoded on its own, each different one once: traffic repeats itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+
+from qmisniff.definitions.model import Text, Tlv
+from qmisniff.definitions.registry import Service
+from qmisniff.dissect.tlv import MAX_FIELDS, TlvDecoder
+from qmisniff.field import Field
+from qmisniff.filter.catalogue import Type
+from qmisniff.filter.evaluate import COMPARE, WITHOUT, compared, passes
+from qmisniff.filter.literals import Value
+from qmisniff.filter.resolve import Called, Compared, Constant, Exists, FieldValues, Test
+from qmisniff.filter.verdict import Mask, Numbers, Verdict, outcome
+from qmisniff.store.columns import Columns
+
+_KEPT = 1 << 16  # answers about values, and
+_KEPT_SIZE = 512  # bytes of the largest value of which the answer is kept
+
+
+class Asked:
+    """Answers about bytes, remembered."""
+
+    def __init__(self, answer: Callable[[int, bytes], bool]) -> None:
+        self._answer = answer
+        self._known: dict[tuple[int, bytes], bool] = {}
+
+    def all(self, values: Iterable[tuple[int, bytes]]) -> Mask:
+        """The answer for each of these bytes; the number with them tells what they are the value of."""
+        known, answers = self._known, []
+        for key in values:
+            found = known.get(key)
+            if found is None:
+                found = self._answer(*key)
+                if len(key[1]) <= _KEPT_SIZE:
+                    if len(known) >= _KEPT:
+                        known.clear()
+                    known[key] = found
+            answers.append(found)
+        return np.array(answers, bool)
+
+
+def values_of(columns: Columns, places: Numbers, lengths: Numbers) -> Iterable[bytes]:
+    """The bytes at these places of the buffer."""
+    buffer = columns.buffer.data
+    return (bytes(buffer[at : at + size]) for at, size in zip(places.tolist(), lengths.tolist(), strict=True))
+
+
+class InOneTlv:
+    """A test all of whose fields lie in one TLV of a message: `tlvs` has it for each kind of message, with its name."""
+
+    def __init__(self, test: Test, service: Service, tlvs: Mapping[int, tuple[Tlv, str]]) -> None:
+        self._test = test
+        self._without = passes(test, WITHOUT)
+        self._decoders = {kind: TlvDecoder(tlv, path, service.enums) for kind, (tlv, path) in tlvs.items()}
+        self._asked = Asked(lambda kind, raw: passes(test, _Value(self._decoders[kind], raw)))
+
+    def verdict(self, columns: Columns, of: Mask, wanted: Mask) -> Verdict:
+        """What is sure about the rows that are wanted; `of` are those of the message."""
+        yes, no = np.zeros(len(columns), bool), np.zeros(len(columns), bool)
+        absent = columns.plain & wanted
+        if (of & wanted).any():
+            tlvs = columns.tlvs
+            absent &= ~(of & (tlvs.broken | (columns.tlv_length > MAX_FIELDS)))
+            for kind, decoder in self._decoders.items():
+                rows = absent & of & (columns.qmi_type == kind)
+                hit = np.flatnonzero((tlvs.type == decoder.tlv.id) & rows[tlvs.index])
+                index = tlvs.index[hit].astype(np.intp)
+                absent[index] = False
+                once = np.bincount(index, minlength=len(columns))[index] == 1
+                hit, index = hit[once], index[once]
+                passed = self._passed(kind, decoder, values_of(columns, tlvs.value[hit], tlvs.length[hit]), len(hit))
+                yes[index[passed]] = True
+                no[index[~passed]] = True
+        return Verdict(yes | absent, no) if self._without else Verdict(yes, no | absent)
+
+    def _passed(self, kind: int, decoder: TlvDecoder, values: Iterable[bytes], count: int) -> Mask:
+        match self._test:
+            case Exists(FieldValues(name)) if name == decoder.heading.name:  # it is there whatever the value is
+                return np.ones(count, bool)
+        return self._asked.all(zip(repeat(kind), values))
+
+
+class _Value:
+    """A frame of which only one TLV is known."""
+
+    def __init__(self, decoder: TlvDecoder, raw: bytes) -> None:
+        self._decoder = decoder
+        self._raw = raw
+        self._into: dict[str, Any] | None = None
+
+    def values(self, field: FieldValues) -> Sequence[Value]:
+        decoder, raw = self._decoder, self._raw
+        if field.type is Type.HEADING:
+            children: list[Field] = []
+            decoder.tree(raw, 0, len(raw), children, [MAX_FIELDS])
+            names = Counter(node.spec.name for child in children for node in child.walk())
+            return (0,) * (names[field.name] + (decoder.heading.name == field.name))
+        # Most strings are what their bytes are.
+        if _is_string(decoder) and field.name == decoder.path and raw.isascii() and b"\0" not in raw:
+            return (raw,)
+        if self._into is None:
+            self._into = {}
+            decoder.values(raw, 0, len(raw), self._into, [MAX_FIELDS])
+        return compared(self._into.get(field.name), field.type)
+
+
+def _is_string(decoder: TlvDecoder) -> bool:
+    kind = decoder.plain_type
+    return isinstance(kind, Text) and kind.encoding == "string" and kind.length.form == "rest"
+
+
+# ---- types and lengths ----
+
+_DIFFERENT = {"qmi.tlv.type": 1 << 8, "qmi.tlv.length": 1 << 16}  # values that each can have
+HEADS = frozenset(_DIFFERENT)
+
+
+def by_heads(test: Test, name: str, columns: Columns) -> Verdict | None:
+    """A test whose only field is one of HEADS, asked of the index; None where that cannot tell."""
+    tlvs = columns.tlvs
+    known, present = columns.plain & ~tlvs.broken, columns.tlv_length > 0
+    if isinstance(test, Compared) and isinstance(test.left, Called):
+        return _counted(test, test.left, columns, known)
+    answers = outcome(test, np.arange(_DIFFERENT[name]))
+    if answers is None:
+        return None
+    passed = answers[tlvs.type if name == "qmi.tlv.type" else tlvs.length]
+    found = np.zeros(len(columns), bool)
+    if isinstance(test, Compared) and test.every:
+        found[tlvs.index[~passed]] = True
+        found = present & ~found
+    else:
+        found[tlvs.index[passed]] = True
+    return Verdict(known & found, known & ~found)
+
+
+def _counted(test: Compared, called: Called, columns: Columns, known: Mask) -> Verdict | None:
+    if called.function != "count" or not isinstance(test.right, Constant) or not isinstance(test.right.value, int):
+        return None
+    counts = np.bincount(columns.tlvs.index, minlength=len(columns))
+    passed = COMPARE[test.operator](counts, test.right.value) & (counts > 0)
+    return Verdict(known & passed, known & ~passed)
