@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmisniff.capture_file import Reader
+from qmisniff.dissect.tlv import tlv_ranges
 from qmisniff.field import Kind
 from qmisniff.filter import Filter, compile, compile_filter
 from qmisniff.filter.catalogue import Catalogue
@@ -42,7 +43,8 @@ def _message(rng: random.Random, case: corpus.Case) -> bytes:
     body = bytearray(data[7:])
     match rng.randrange(12):
         case 0:
-            body += tlv(body[0] if body else 1, b"\1\2\3\4")  # one type twice
+            types = [found.type for found in tlv_ranges(data, 7, len(data))] or [1]
+            body += tlv(rng.choice(types), rng.choice([b"\1\2\3\4", b"again"]))  # one type twice
         case 1 if len(body) > 4:
             body[rng.randrange(len(body))] = rng.randrange(256)
         case 2:
