@@ -80,7 +80,7 @@ class ColumnTests:
             name = used[0].name
             if name in _NAMES:
                 return self._by_name(test, name, columns)
-            column = self._column(used[0], columns)
+            column = self.column(name, columns)
             if column is not None and (found := outcome(test, column.values)) is not None:
                 return column.verdict(found)
             if name in HEADS and (verdict := by_heads(test, name, columns)) is not None:
@@ -89,7 +89,7 @@ class ColumnTests:
                 return self._descriptions.by_unknown(test, columns, wanted)
         if names <= LAYERS:
             return by_bytes(test, names, columns, wanted)
-        made = [self._column(field, columns) for field in used]
+        made = [self.column(field.name, columns) for field in used]
         if all(made):
             return self._by_values(test, used, [column for column in made if column], columns, wanted)
         if (alone := self._alone(test, used)) is not None:
@@ -136,8 +136,8 @@ class ColumnTests:
 
     # ---- fields ----
 
-    def _column(self, field: FieldValues, columns: Columns) -> Column | None:
-        name = field.name
+    def column(self, name: str, columns: Columns) -> Column | None:
+        """The column of a field that has at most one value a row, a number; None of any other."""
         if name in HEADERS:
             return header_column(name, columns)
         if name not in self._places:
@@ -174,7 +174,7 @@ class ColumnTests:
             return self._descriptions.right(columns, wanted)
         if (absent := absent_column(field.name, columns)) is not None:
             return absent
-        column = self._column(field, columns)
+        column = self.column(field.name, columns)
         if column is not None:
             return column.known & ~column.present
         return self._absent_tlv(field.name, columns)
