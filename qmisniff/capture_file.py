@@ -2,8 +2,9 @@
 """Capture files: Frames <-> pcapng records.
 
 qmisniff writes link type 252 (Wireshark's exported PDUs): tags naming the dissector `qmisniff`, the *tap header*
-below, then the packet. It reads those, the same link type naming `qrtr`, `qmux` or `qmi` (bare packets), and USER0
-(bare QMUX, as other tools write it). Any other record is kept as bytes, so that frame numbers are Wireshark's.
+below, then the packet. It reads those, the same link type naming `qrtr`, `qmux` or `qmi` (bare packets), and USER0 to
+USER15 (bare QMUX or QMI, as other tools write it). USB captures (usbmon, USBPcap) keep their link types. Any other
+record is kept as bytes, so that frame numbers are Wireshark's.
 
 Tap header, version 1, little-endian, 32 bytes; a reader skips what a longer header adds:
 
@@ -23,11 +24,13 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from qmisniff import __version__, pcapng
-from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
+from qmisniff.frame import USB_LINKS, Direction, Flag, Frame, Hook, Link, Origin
 from qmisniff.pcapng import Interface, Options, Record, RecordReader, pack_block, pack_section, split_ts
 
 EXPORTED_PDU = 252
 USER0 = 147
+USERS = range(USER0, USER0 + 16)
+USB_LINK_TYPES = {189: Link.USBMON, 220: Link.USBMON_MMAPPED, 249: Link.USBPCAP}
 
 _TAG_DISSECTOR, _TAG_END = 12, 0
 TAP_VERSION = 1
@@ -40,19 +43,20 @@ BARE = {"qrtr": Link.QRTR, "qmux": Link.QMUX, "qmi": Link.QMI}
 _TAGS = struct.pack(">HH8sHH", _TAG_DISSECTOR, 8, b"qmisniff", _TAG_END, 0)
 _HEAD = len(_TAGS) + _TAP.size
 _HOOKS = {hook.value: hook for hook in Hook}
-_LINKS = {link.value: link for link in Link}
+_LINK_TYPES = {link: number for number, link in USB_LINK_TYPES.items()}
+LINKS = {link.value: link for link in Link if link not in USB_LINKS}  # those that stand in tap headers
 
 
 class Writer:
     """Writes frames to a binary stream as pcapng; every call leaves whole blocks in the stream.
 
-    One interface block a distinct `Frame.origin`, written when its first frame comes. `close` adds the statistics
-    block with what was lost; it does not close the stream.
+    One interface block a distinct `Frame.origin` and link type, written when its first frame comes. `close` adds the
+    statistics block with what was lost; it does not close the stream.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._interfaces: dict[Origin, int] = {}
+        self._interfaces: dict[tuple[Origin, int], int] = {}
         self.written = 0
         self.lost = 0
         self._started_ns = time.time_ns()
@@ -95,14 +99,14 @@ class Writer:
             )
         self._stream.flush()
 
-    def _interface(self, origin: Origin) -> int:
-        number = self._interfaces.get(origin)
+    def _interface(self, origin: Origin, link_type: int) -> int:
+        number = self._interfaces.get((origin, link_type))
         if number is None:
-            number = self._interfaces[origin] = len(self._interfaces)
+            number = self._interfaces[origin, link_type] = len(self._interfaces)
             self._stream.write(
                 pack_block(
                     pcapng.INTERFACE,
-                    EXPORTED_PDU,
+                    link_type,
                     0,
                     0,
                     options={
@@ -116,19 +120,20 @@ class Writer:
         return number
 
     def _block(self, frame: Frame) -> bytes:
-        number = self._interface(frame.origin)
+        link_type = _LINK_TYPES.get(frame.link, EXPORTED_PDU)
+        number = self._interface(frame.origin, link_type)
         options: Options = {}
         if frame.direction:
             options[pcapng.EPB_FLAGS] = struct.pack("<I", frame.direction)
         if frame.lost:
             options[pcapng.EPB_DROPCOUNT] = struct.pack("<Q", frame.lost)
-        body = tapped(frame)
+        body = tapped(frame) if link_type == EXPORTED_PDU else frame.data
         return pack_block(
             pcapng.PACKET,
             number,
             *split_ts(frame.ts_ns),
             len(body),
-            min(_HEAD + frame.orig_len, 0xFFFFFFFF),
+            min(len(body) - len(frame.data) + frame.orig_len, 0xFFFFFFFF),
             body=body,
             options=options,
         )
@@ -201,8 +206,10 @@ def frame_of(record: Record, origin: Origin) -> Frame:
     link = Link.OTHER
     start = 0
     link_type = record.interface.link_type
-    if link_type == USER0:
-        link = Link.QMUX
+    if link_type in USERS:
+        link = user_link(data, link_type)
+    elif link_type in USB_LINK_TYPES and record.interface.order == "<":  # the header is in the file's byte order
+        link = USB_LINK_TYPES[link_type]
     elif link_type == EXPORTED_PDU:
         dissector, at = exported_pdu(data)
         if dissector == "qmisniff":
@@ -228,14 +235,14 @@ def _tapped(record: Record, at: int, direction: Direction, origin: Origin) -> Fr
     if len(record.data) < at + _TAP.size:
         return None
     version, size, hook, flags, cpu, link, pid, original, comm = _TAP.unpack_from(record.data, at)
-    if version != TAP_VERSION or size < _TAP.size or link not in _LINKS:
+    if version != TAP_VERSION or size < _TAP.size or link not in LINKS:
         return None
     data = record.data[at + size :]
     return Frame(
         record.ts_ns,
         data,
         max(original, len(data)),
-        _LINKS[link],
+        LINKS[link],
         direction,
         _HOOKS.get(hook, Hook.NONE),
         Flag(flags & 7) | (Flag.TRUNCATED if original > len(data) else 0),
@@ -245,6 +252,19 @@ def _tapped(record: Record, at: int, direction: Direction, origin: Origin) -> Fr
         record.dropped,
         origin,
     )
+
+
+def user_link(data: bytes, link_type: int) -> Link:
+    """What a record of USER0 to USER15 is, by its length: QMUX frames, a QMI message, or something else; with USER0,
+    where QMUX is usual, damaged QMUX."""
+    at = 0
+    while at + 3 <= len(data) and data[at] == 1:
+        at += 1 + int.from_bytes(data[at + 1 : at + 3], "little")
+    if data and at == len(data):
+        return Link.QMUX
+    if len(data) >= 7 and data[0] <= 5 and 7 + int.from_bytes(data[5:7], "little") == len(data):
+        return Link.QMI
+    return Link.QMUX if link_type == USER0 else Link.OTHER
 
 
 def exported_pdu(data: bytes) -> tuple[str, int]:

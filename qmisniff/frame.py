@@ -14,7 +14,14 @@ class Link(IntEnum):
     QMUX = 1  # QMUX marker 0x01, then a QMI message
     QMI = 2  # a bare QMI message, service unknown
     MBIM = 3  # an MBIM control message
+    # Records of USB requests, from their header on. They are saved with a link type of their own, as they came.
+    USBMON = 4  # Linux, header of 48 bytes
+    USBMON_MMAPPED = 5  # Linux, header of 64 bytes
+    USBPCAP = 6  # Windows
     OTHER = 255  # none of ours: kept as bytes, so that frame numbers stay Wireshark's
+
+
+USB_LINKS = frozenset({Link.USBMON, Link.USBMON_MMAPPED, Link.USBPCAP})
 
 
 class Direction(IntEnum):

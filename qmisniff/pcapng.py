@@ -68,6 +68,7 @@ class Interface(NamedTuple):
     ticks: int = 1_000_000  # a second
     offset_s: int = 0  # added to every timestamp, seconds
     options: Options = {}  # noqa: RUF012 - a NamedTuple's default, never written to
+    order: str = "<"  # of the section or file
 
 
 class Record(NamedTuple):
@@ -262,7 +263,7 @@ class RecordReader:
             self.damage = f"{self._name}: cut short within its 24-byte header"
             return lambda: END
         snap_length, network = struct.unpack(self.order + "12xII", head)  # after version, zone, accuracy
-        interface = Interface(network & 0xFFFF, snap_length, ticks)
+        interface = Interface(network & 0xFFFF, snap_length, ticks, order=self.order)
         self.interfaces = [interface]
         fixed = struct.Struct(self.order + "IIII")
         return partial(self._pcap_record, interface, fixed)
@@ -291,7 +292,7 @@ def _interface(link_type: int, snap_length: int, options: Options, order: str) -
     ticks = 2 ** min(resolution & 0x7F, 63) if resolution & 0x80 else 10 ** min(resolution, 18)
     raw = options.get(IF_TSOFFSET, b"")
     offset = struct.unpack(order + "q", raw)[0] if len(raw) == 8 else 0
-    return Interface(link_type, snap_length, ticks, offset, options)
+    return Interface(link_type, snap_length, ticks, offset, options, order)
 
 
 def in_ns(ts: int, interface: Interface) -> int:

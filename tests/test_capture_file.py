@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from qmisniff import pcapng
 from qmisniff.capture_file import EXPORTED_PDU, USER0, Reader, Writer
 from qmisniff.errors import CaptureFileError
-from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
+from qmisniff.frame import USB_LINKS, Direction, Flag, Frame, Hook, Link, Origin
 from tests import factories as make
 
 
@@ -49,7 +49,7 @@ def frames(draw: st.DrawFn) -> Frame:
         ts_ns=draw(st.integers(0, pcapng.MAX_TS_NS)),
         data=data,
         orig_len=len(data) + more,
-        link=draw(st.sampled_from(Link)),
+        link=draw(st.sampled_from([link for link in Link if link not in USB_LINKS])),
         direction=draw(st.sampled_from(Direction)),
         hook=draw(st.sampled_from(Hook)),
         flags=Flag(draw(st.sampled_from([0, 1, 4]))) | (Flag.TRUNCATED if more else Flag(0)),

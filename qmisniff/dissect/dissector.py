@@ -13,7 +13,7 @@ from qmisniff.dissect.sinks import Sink, TreeSink, ValuesSink
 from qmisniff.dissect.summary import Summary, SummarySink
 from qmisniff.dissect.transport import Transports
 from qmisniff.field import Field
-from qmisniff.frame import Frame, Link
+from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
 
 
@@ -58,12 +58,4 @@ class Dissector:
     def walk(self, frame: Frame, context: Context, sink: Sink) -> None:
         """Give every part of a frame to a sink, in the order of its bytes."""
         frame_layers(frame, context.number, sink)
-        data = frame.data
-        if frame.link is Link.QRTR:
-            self._transports.packet(data, context, sink)
-        elif frame.link is Link.QMUX:
-            self._transports.qmux_frame(data, 0, len(data), context, sink)
-        elif frame.link is Link.MBIM:
-            self._transports.mbim_message(data, context, sink)
-        else:
-            self._messages.message(data, 0, len(data), context.service, context, sink)
+        self._transports.take_apart(frame, context, sink)

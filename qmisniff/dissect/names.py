@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from qmisniff.definitions import Registry
 from qmisniff.definitions.fields import all_specs
 from qmisniff.definitions.model import KINDS, Message
-from qmisniff.dissect import protobuf
+from qmisniff.dissect import mbim_layer, protobuf, usb_layer
 from qmisniff.dissect.frame_layer import FRAME, FRAME_SPECS, TAP
+from qmisniff.dissect.mbim_layer import MBIM
 from qmisniff.dissect.qmi_layer import DATA, DATA_BYTES, QMI
+from qmisniff.dissect.qmux_layer import QMUX
 from qmisniff.dissect.sinks import EXPERT_MESSAGE, EXPERT_SEVERITY
 from qmisniff.dissect.tlv import UNDECODED
-from qmisniff.dissect.transport import CONTROL, MBIM, QMUX, QRTR, TFTP, TRAILER
+from qmisniff.dissect.transport import CONTROL, QRTR, TFTP, TRAILER
+from qmisniff.dissect.usb_layer import NOTIFICATION, USB
 from qmisniff.field import FieldSpec
-from qmisniff.protocol import mbim, qmi, qmux, qrtr, tftp
+from qmisniff.protocol import mbim, qmi, qmux, qrtr, tftp, usb
 
 
 def header_specs() -> Iterator[FieldSpec]:
@@ -23,13 +26,17 @@ def header_specs() -> Iterator[FieldSpec]:
     layouts = [qrtr.V1, qrtr.V2, qmux.HEADER, qmux.WIDE_HEADER, mbim.HEADER, mbim.FRAGMENT, *mbim.TAILS.values()]
     seen: set[str] = set()
     for spec in (
-        *(FRAME, TAP, QRTR, CONTROL, TRAILER, QMUX, MBIM, QMI, TFTP, DATA),
+        *(FRAME, TAP, QRTR, CONTROL, TRAILER, QMUX, MBIM, USB, NOTIFICATION, QMI, TFTP, DATA),
         *FRAME_SPECS,
         *(spec for layout in layouts[:2] for spec in layout.specs),
         *(qrtr.CONFIRM_RX, qrtr.OPTIONS, qrtr.PADDING, qrtr.OTHER_SERVICE, *qrtr.CONTROL_SPECS),
         *(spec for layout in layouts[2:] for spec in layout.specs),
         mbim.UUID,
         *(spec for layout in mbim.PLAIN.values() for spec in layout.specs),
+        *(usb.SOURCE, usb.DESTINATION),
+        *(spec for layout in usb.LAYOUTS for spec in layout.specs),
+        *usb_layer.PARTS.specs,
+        *mbim_layer.PARTS.specs,
         *qmi.SERVICE_HEADER.specs,
         *qmi.SPECS,
         *tftp.SPECS,

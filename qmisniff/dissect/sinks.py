@@ -42,6 +42,10 @@ class Sink(Protocol):
     def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
         """Something is wrong with a range of bytes of the current layer."""
 
+    def next_message(self) -> Sink:
+        """What takes the next message of a frame that has several."""
+        ...
+
 
 class TreeSink:
     """Builds the tree below `root`."""
@@ -81,6 +85,10 @@ class TreeSink:
     def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
         problem = Problem(severity, text, offset, size)
         self._layer.children.append(Field(EXPERT_MESSAGE, text, offset, size, [], problem))
+
+    def next_message(self) -> Sink:
+        self._budget = [MAX_FIELDS]
+        return self
 
 
 def _show_result(node: Field) -> None:
@@ -149,6 +157,28 @@ class ValuesSink:
     def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
         add(self.into, "expert.severity", int(severity))
         add(self.into, "expert.message", text)
+
+    def next_message(self) -> Sink:
+        self._budget = [MAX_FIELDS]
+        return _AddedValues(self)
+
+
+class _AddedValues:
+    """Adds a further message to values: every name may be there already."""
+
+    def __init__(self, first: ValuesSink) -> None:
+        self._first = first
+        self.layer, self.field, self.tlv, self.problem = first.layer, first.field, first.tlv, first.problem
+
+    def rows(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._first.field(*row)
+
+    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
+        return False  # one by one, so that nothing is overwritten
+
+    def next_message(self) -> Sink:
+        return self._first.next_message()
 
 
 def to_json(values: dict[str, Any]) -> str:

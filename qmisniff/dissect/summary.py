@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from qmisniff.definitions import Registry
 from qmisniff.dissect.message import MessageDecoder
-from qmisniff.dissect.sinks import ValuesSink
+from qmisniff.dissect.sinks import Sink, ValuesSink
 from qmisniff.dissect.tlv import RESULT_DECODER, TlvDecoder, TlvRange
 from qmisniff.dissect.transport import address
-from qmisniff.field import FieldSpec, Severity
+from qmisniff.field import FieldSpec, Severity, Value
 from qmisniff.frame import Direction, Frame
 from qmisniff.printable import plain
 from qmisniff.protocol import qmi, qrtr
 from qmisniff.protocol.errors import ERRORS
+from qmisniff.protocol.layout import Row
 
 _SHOWN_TLVS = 8
+# The innermost layer of a USB frame without a whole message is what its row shows.
+_USB_LAYERS = (("QMUX", "qmux.piece"), ("MBIM", "mbim.piece"), ("MBIM", "mbim"), ("USB", "usb"))
 _INSTANCE_LABELS = ("qrtr.ctrl.instance.label", "qrtr.ctrl.diag.processor.label", "qrtr.ctrl.diag.channel.label")
 
 
@@ -38,6 +42,7 @@ class SummarySink(ValuesSink):
         self.layers: dict[str, str] = {}  # name -> text
         self.names: list[str] = []
         self.worst: tuple[Severity, str] | None = None
+        self.more = 0  # messages behind the first
 
     def layer(self, spec: FieldSpec, text: str | None, offset: int, size: int) -> None:
         self.layers[spec.name] = text or ""
@@ -66,11 +71,16 @@ class SummarySink(ValuesSink):
         if self.worst is None or severity > self.worst[0]:
             self.worst = severity, text
 
+    def next_message(self) -> Sink:
+        self.more += 1
+        return _Aside(self)
+
     def row(self, frame: Frame, registry: Registry) -> Summary:
         """The row, once the whole frame has been walked."""
         source, destination = self._addresses(frame)
         if "qmi" in self.layers:
             protocol, info = self._qmi(registry)
+            info += f" (and {self.more} more)" if self.more else ""
         elif "qrtr.service" in self.into:
             protocol = registry.service_name(self.into["qrtr.service"])
             info = self.layers["data"]
@@ -78,6 +88,8 @@ class SummarySink(ValuesSink):
             protocol, info = "TFTP", self.layers["tftp"]
         elif "qrtr" in self.layers:
             protocol, info = "QRTR", self._qrtr(registry)
+        elif "usb" in self.layers:
+            protocol, info = next((name, self.layers[spec]) for name, spec in _USB_LAYERS if spec in self.layers)
         else:
             protocol, info = frame.link.name, f"{len(frame.data)} bytes"
         severity = self.worst[0] if self.worst else None
@@ -94,6 +106,8 @@ class SummarySink(ValuesSink):
                 address(into["qrtr.src_node"], into["qrtr.src_port"]),
                 address(into["qrtr.dst_node"], into["qrtr.dst_port"]),
             )
+        if "usb.src" in into:
+            return into["usb.src"], into["usb.dst"]
         host, modem = "host", "modem"
         if into.get("qmux.flags", 0x80 if frame.direction is Direction.INBOUND else 0) == 0x80:
             return modem, host
@@ -143,3 +157,25 @@ class SummarySink(ValuesSink):
             more = " ..." if len(self.names) > _SHOWN_TLVS else ""
             info += f" ({', '.join(self.names[:_SHOWN_TLVS])}{more})"
         return protocol, info
+
+
+class _Aside:
+    """Takes the messages that a row only counts: nothing of them is shown but that something is wrong."""
+
+    def __init__(self, row: SummarySink) -> None:
+        self.problem, self.next_message = row.problem, row.next_message
+
+    def layer(self, spec: FieldSpec, text: str | None, offset: int, size: int) -> None:
+        pass
+
+    def rows(self, rows: Iterable[Row]) -> None:
+        pass
+
+    def field(self, spec: FieldSpec, value: Value, offset: int, size: int) -> None:
+        pass
+
+    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
+        return False
+
+    def tlv(self, found: TlvRange, decoder: TlvDecoder | None, data: bytes) -> None:
+        pass

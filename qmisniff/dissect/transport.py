@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What carries QMI messages: QRTR packets, QMUX frames, MBIM messages."""
+"""What carries QMI messages: QRTR packets here, QMUX frames, MBIM messages and USB requests in modules of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from qmisniff.definitions import Registry
+from qmisniff.dissect.mbim_layer import MbimLayer
 from qmisniff.dissect.qmi_layer import data_layer
+from qmisniff.dissect.qmux_layer import Message, QmuxLayer, turns
 from qmisniff.dissect.sinks import Sink
+from qmisniff.dissect.usb_layer import UsbLayer
 from qmisniff.field import FieldSpec, Kind, Severity
-from qmisniff.protocol import mbim, qmi, qmux, qrtr, tftp
-from qmisniff.protocol.context import Context
+from qmisniff.frame import Frame, Link
+from qmisniff.protocol import qmi, qrtr, tftp
+from qmisniff.protocol.context import Context, Transfer
 
 QRTR = FieldSpec("qrtr", "QRTR", Kind.NONE)
 CONTROL = FieldSpec("qrtr.ctrl", "QRTR control packet", Kind.NONE)
 TRAILER = FieldSpec("qrtr.trailer", "QRTR padding", Kind.NONE)
-QMUX = FieldSpec("qmux", "QMUX", Kind.NONE)
-MBIM = FieldSpec("mbim", "MBIM", Kind.NONE)
 TFTP = FieldSpec("tftp", "TFTP", Kind.NONE)
-
-# What takes a QMI message apart: data, start, end, service, context, sink.
-Message = Callable[[bytes, int, int, int | None, Context, Sink], None]
 
 
 class Transports:
@@ -29,11 +26,29 @@ class Transports:
     def __init__(self, registry: Registry, message: Message) -> None:
         self._registry = registry
         self._message = message
+        self._qmux = QmuxLayer(message)
+        self._mbim = MbimLayer(self._qmux)
+        self._usb = UsbLayer(self._qmux, self._mbim)
         names = registry.service_names
         self._ctrl_service = FieldSpec("qrtr.ctrl.service", "Service", Kind.UINT, 4, labels=names)
         self._other_service = FieldSpec("qrtr.service", "Service", Kind.UINT, labels=names)
 
-    # ---- QRTR ----
+    def take_apart(self, frame: Frame, context: Context, sink: Sink) -> None:
+        """A frame of any link, from its first byte on."""
+        data = frame.data
+        match frame.link:
+            case Link.QRTR:
+                self.packet(data, context, sink)
+            case Link.QMUX:
+                self._qmux.frames(data, 0, len(data), turns(context, sink))
+            case Link.MBIM:
+                self._mbim.message(data, 0, Transfer(), turns(context, sink), sink)
+            case Link.USBMON | Link.USBMON_MMAPPED | Link.USBPCAP:
+                self._usb.request(frame, context, sink)
+            case Link.QMI:
+                self._message(data, 0, len(data), context.service, context, sink)
+            case Link.OTHER:
+                data_layer(data, 0, len(data), sink)
 
     def packet(self, data: bytes, context: Context, sink: Sink) -> None:
         """A QRTR packet, from its header on."""
@@ -99,83 +114,6 @@ class Transports:
         data_layer(data, start, end, sink)
         if service is not None:
             sink.field(self._other_service, service, start, 0)
-
-    # ---- QMUX ----
-
-    def qmux_frame(self, data: bytes, start: int, end: int, context: Context, sink: Sink) -> None:
-        """A QMUX frame."""
-        layout = qmux.WIDE_HEADER if data[start : start + 1] == bytes([qmux.MARKER_WIDE]) else qmux.HEADER
-        rows = layout.rows(data, start, end)
-        head = start + layout.size
-        sink.layer(QMUX, None, start, min(head, end) - start)
-        sink.rows(rows)
-        if len(rows) < len(layout.items):
-            sink.problem(Severity.ERROR, "the QMUX header is cut short", start, end - start)
-            return
-        found = {spec.name: value for spec, value, _, _ in rows}
-        marker, length, service = found["qmux.marker"], found["qmux.length"], found["qmux.service"]
-        if marker not in (qmux.MARKER, qmux.MARKER_WIDE):
-            sink.problem(Severity.ERROR, "not a QMUX frame: the marker is not 0x01", start, 1)
-            data_layer(data, head, end, sink)
-            return
-        assert isinstance(length, int) and isinstance(service, int)
-        stop = start + 1 + length
-        if not head <= stop <= end:
-            missing = f"{stop - end} bytes of the frame are missing"
-            sink.problem(Severity.ERROR, missing if stop > end else "shorter than its header", start + 1, 2)
-            stop = end
-        self._message(data, head, stop, service, context, sink)
-        if stop < end:
-            data_layer(data, stop, end, sink)
-            if any(data[stop:end]) or end - stop > 3:  # some senders pad with zeros
-                sink.problem(Severity.WARN, f"{end - stop} bytes after the frame", stop, end - stop)
-
-    # ---- MBIM ----
-
-    def mbim_message(self, data: bytes, context: Context, sink: Sink) -> None:
-        """An MBIM control message."""
-        size = len(data)
-        rows = mbim.HEADER.rows(data, 0, size)
-        kind = rows[0][1] if rows else None
-        sink.layer(MBIM, mbim.TYPES.get(kind) if isinstance(kind, int) else None, 0, size)
-        sink.rows(rows)
-        at = mbim.HEADER.size
-        tail = mbim.TAILS.get(kind) if isinstance(kind, int) else None
-        if size < at:
-            sink.problem(Severity.ERROR, "the MBIM header is cut short", 0, size)
-            return
-        if tail is None:
-            if plain := mbim.PLAIN.get(kind) if isinstance(kind, int) else None:
-                sink.rows(plain.rows(data, at, size))
-                at += plain.size
-            data_layer(data, at, size, sink)
-            return
-        rows = mbim.FRAGMENT.rows(data, at, size)
-        sink.rows(rows)
-        at += mbim.FRAGMENT.size
-        if len(rows) == 2 and rows[1][1] != 0:
-            sink.problem(Severity.NOTE, "a later fragment: fragments are not put together", 0, at)
-            data_layer(data, at, size, sink)
-            return
-        if size < at + 16 + tail.size:
-            sink.problem(Severity.ERROR, "the MBIM header is cut short", 0, size)
-            data_layer(data, at, size, sink)
-            return
-        uuid = data[at : at + 16]
-        sink.field(mbim.UUID, uuid, at, 16)
-        rows = tail.rows(data, at + 16, size)
-        sink.rows(rows)
-        at += 16 + tail.size
-        length, cid = rows[-1][1], rows[0][1]
-        assert isinstance(length, int)
-        stop = min(at + length, size)
-        if at + length > size:
-            sink.problem(Severity.ERROR, f"{at + length - size} bytes of the buffer are missing", at, stop - at)
-        if uuid == mbim.QMI_UUID and cid == mbim.QMI_CID and stop > at:
-            self.qmux_frame(data, at, stop, context, sink)
-        else:
-            data_layer(data, at, stop, sink)
-        data_layer(data, stop, size, sink)
 
 
 def _tftp(data: bytes, start: int, end: int, sink: Sink) -> None:

@@ -25,6 +25,12 @@ class Item(NamedTuple):
     label: str
     hex: bool = False
     labels: Mapping[int, str] | None = None
+    kind: Kind = Kind.UINT  # or INT: two's complement
+
+
+def _code(item: Item) -> str:
+    code = _CODES[item.size]
+    return code.lower() if item.kind is Kind.INT else code
 
 
 class Layout:
@@ -32,10 +38,10 @@ class Layout:
 
     def __init__(self, prefix: str, items: Iterable[Item]) -> None:
         self.items = tuple(items)
-        self.struct = struct.Struct("<" + "".join(_CODES[item.size] for item in self.items))
+        self.struct = struct.Struct("<" + "".join(_code(item) for item in self.items))
         self.size = self.struct.size
         self.specs = tuple(
-            FieldSpec(f"{prefix}.{item.name}", item.label, Kind.UINT, item.size, hex=item.hex, labels=item.labels)
+            FieldSpec(f"{prefix}.{item.name}", item.label, item.kind, item.size, hex=item.hex, labels=item.labels)
             for item in self.items
         )
         starts = [sum(item.size for item in self.items[:index]) for index in range(len(self.items))]
@@ -53,11 +59,12 @@ class Layout:
         for spec, start in self._places:
             at, stop = offset + start, offset + start + spec.size
             if stop <= end:
-                rows.append((spec, int.from_bytes(data[at:stop], "little"), at, spec.size))
+                value = int.from_bytes(data[at:stop], "little", signed=spec.kind is Kind.INT)
+                rows.append((spec, value, at, spec.size))
         return rows
 
     def dtype(self) -> np.dtype[Any]:
         """The same header as a packed numpy record."""
         import numpy as np
 
-        return np.dtype([(item.name, f"<u{item.size}") for item in self.items])
+        return np.dtype([(item.name, f"<{item.kind.value[0]}{item.size}") for item in self.items])

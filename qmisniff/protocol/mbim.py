@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from qmisniff.field import FieldSpec, Kind
 from qmisniff.protocol.layout import Item, Layout
 
@@ -71,3 +73,47 @@ TAILS = {  # what stands between the UUID and the information buffer
         ],
     ),
 }
+UUID_SIZE = 16
+BODY = HEADER.size + FRAGMENT.size  # where what fragments are put together from begins in each of them
+
+
+class Head(NamedTuple):
+    """What the headers of a message say; a message that cannot be fragmented is one fragment of one."""
+
+    type: int
+    txn: int
+    fragments: int
+    fragment: int
+
+
+def parse_head(data: bytes, start: int, end: int, missing: int = 0) -> Head | None:
+    """The headers of the message that fills `data[start:end]`, of which the capture has left out `missing` bytes at the
+    end; None where the bytes are not beyond doubt a message, or a fragment of one."""
+    size = end - start
+    if size < HEADER.size:
+        return None
+    kind, length, txn = HEADER.struct.unpack_from(data, start)
+    if kind not in TYPES or length != size + missing:
+        return None
+    tail = TAILS.get(kind)
+    if tail is None:
+        plain = PLAIN.get(kind)
+        return Head(kind, txn, 1, 0) if length == HEADER.size + (plain.size if plain else 0) else None
+    if size < BODY:
+        return None
+    fragments, fragment = FRAGMENT.struct.unpack_from(data, start + HEADER.size)
+    if fragment >= fragments or (fragment == 0 and size < BODY + UUID_SIZE + tail.size):
+        return None
+    return Head(kind, txn, fragments, fragment)
+
+
+def qmi_buffer(kind: int, body: bytes, start: int) -> tuple[int, int] | None:
+    """Where the QMUX frames in a message's body (UUID and what follows, from `start` on) begin and end; None where it
+    is of another device service or holds none."""
+    tail = TAILS[kind]
+    at = start + UUID_SIZE + tail.size
+    if len(body) < at or body[start : start + UUID_SIZE] != QMI_UUID:
+        return None
+    values = tail.struct.unpack_from(body, start + UUID_SIZE)
+    stop = min(at + values[-1], len(body))
+    return (at, stop) if values[0] == QMI_CID and stop > at else None

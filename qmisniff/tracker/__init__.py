@@ -11,16 +11,20 @@ from __future__ import annotations
 from array import array
 from typing import NamedTuple, Protocol
 
-from qmisniff.frame import Frame, Link
+from qmisniff.frame import USB_LINKS, Frame, Link
 from qmisniff.protocol import qmi, qmux, qrtr, tftp
 from qmisniff.protocol.context import Context
+from qmisniff.tracker.transfers import Transfers
 
 Address = tuple[int, int]  # node, port
 
-# What a request and its response have in common: client, server (of QMUX: service, client), transaction, message id.
+# What a request and its response have in common: client, server (of QMUX: device << 32 | service, client; the device is
+# that of USB, or 0), transaction, message id.
 Key = tuple[Address, Address, int, int] | tuple[int, int, int, int]
 
 _NONE = -1
+ROW_BITS = 32
+ROW = (1 << ROW_BITS) - 1
 
 
 class Server(NamedTuple):
@@ -30,7 +34,7 @@ class Server(NamedTuple):
     instance: int
 
 
-class _Message(NamedTuple):
+class Message(NamedTuple):
     """What pairing needs of a QMI message: its type, and a key that a request and its response share."""
 
     type: int
@@ -54,12 +58,14 @@ class Tracker:
     def __init__(self) -> None:
         self.file_clients: dict[Address, Address] = {}  # who asked a TFTP server for a transfer -> that server
         self.transfers: dict[Address, tuple[Address, Server]] = {}  # port that answers it -> client, service
-        self.open: dict[Key, int] = {}  # unanswered requests: key -> row
+        self.open: dict[Key, int] = {}  # unanswered requests: key -> place
         self.left: Left | None = None  # more of them, as the bulk tracker keeps them
         self.changes: list[tuple[Address, Server | None]] = []  # of who offers what, since somebody looked
         self.offered: list[Server | None] = [None]  # every server there ever was, by number; 0 is none
         self.server_column = array("I")  # number of the server of each row
         self.partner_column = array("i")
+        self.others: dict[int, list[int]] = {}  # row -> the partners of its second message and those behind it
+        self.usb = Transfers()
         self.ts_column = array("q")
         self._numbers: dict[Server | None, int] = {None: 0}
         self._servers: dict[Address, Server] = {}
@@ -81,30 +87,53 @@ class Tracker:
         if self.left is not None:
             self.left.hand_over(self)
         row = len(self.ts_column)
-        server, message = self.learn(frame.data, frame.link)
+        server = None
+        if frame.link is Link.QMUX or frame.link in USB_LINKS:
+            messages = self.messages(row, frame.data, frame.link, frame.orig_len)
+        else:
+            server, message = self.learn(frame.data, frame.link)
+            messages = [message]
         self.changes.clear()
-        partner = _NONE
-        if message is not None:
-            if message.type == qmi.REQUEST:
-                self.open[message.key] = row
-            elif message.type == qmi.RESPONSE:
-                partner = self.open.pop(message.key, _NONE)
-                if partner != _NONE:
-                    self.partner_column[partner] = row
         self.server_column.append(self.number(server))
-        self.partner_column.append(partner)
+        self.partner_column.append(_NONE)
         self.ts_column.append(frame.ts_ns)
+        for index, message in enumerate(messages):
+            if message is None or message.type > qmi.RESPONSE:
+                continue
+            place = index << ROW_BITS | row
+            if message.type == qmi.REQUEST:
+                self.open[message.key] = place
+            elif (asked := self.open.pop(message.key, _NONE)) != _NONE:
+                self.set_partner(asked, row)
+                self.set_partner(place, asked & ROW)
 
-    def learn(self, data: bytes, link: Link) -> tuple[Server | None, _Message | None]:
+    def messages(self, row: int, data: bytes, link: Link, orig_len: int) -> list[Message | None]:
+        """The messages in a frame of QMUX or USB, in order; of a USB transfer those that are whole with it."""
+        if link is Link.QMUX:
+            found = [_qmux(data[at:], 0) for at in qmux.frames(data, 0, len(data))]
+        else:
+            device, frames = self.usb.add(row, data, link, orig_len)
+            found = [_qmux(each, device) for each in frames]
+        if len(found) > 1:
+            self.others[row] = [_NONE] * (len(found) - 1)
+        return found
+
+    def set_partner(self, place: int, partner: int) -> None:
+        """Note the row of the partner of the message at a place: `index << 32 | row`, the index that of the message in
+        its frame."""
+        row, index = place & ROW, place >> ROW_BITS
+        if index:
+            self.others[row][index - 1] = partner
+        else:
+            self.partner_column[row] = partner
+
+    def learn(self, data: bytes, link: Link) -> tuple[Server | None, Message | None]:
         """Learn who offers what from a frame's bytes: the server it goes to or comes from, and the message in it."""
-        if link is Link.QRTR:
-            header = qrtr.parse_header(data)
-            if header is not None:
-                if header.type == qrtr.DATA:
-                    return self._data(data, header)
-                self._control(data, header)
-        elif link is Link.QMUX:
-            return None, _qmux(data)
+        header = qrtr.parse_header(data) if link is Link.QRTR else None
+        if header is not None:
+            if header.type == qrtr.DATA:
+                return self._data(data, header)
+            self._control(data, header)
         return None, None
 
     def number(self, server: Server | None) -> int:
@@ -118,18 +147,20 @@ class Tracker:
     def context(self, row: int) -> Context:
         """What is known about the frame of this row by now."""
         server, partner = self.offered[self.server_column[row]], self.partner_column[row]
-        # A response comes after its request.
-        request, response = (partner, _NONE) if partner < row else (_NONE, partner)
-        return Context(
-            number=row + 1,
-            service=server.service if server else None,
-            instance=server.instance if server else None,
-            request=request + 1 if request != _NONE else None,
-            response=response + 1 if response != _NONE else None,
-            response_ns=self.ts_column[row] - self.ts_column[request] if request != _NONE else None,
-        )
+        service, instance = server or (None, None)
+        others = tuple(Context(row + 1, None, None, *self._paired(row, other)) for other in self.others.get(row, ()))
+        transfer = self.usb.transfer(row)
+        return Context(row + 1, service, instance, *self._paired(row, partner), others, transfer)
 
-    def _data(self, data: bytes, header: qrtr.Header) -> tuple[Server | None, _Message | None]:
+    def _paired(self, row: int, partner: int) -> tuple[int | None, int | None, int | None]:
+        """Request, response and time of a message of this row."""
+        if partner == _NONE:
+            return None, None, None
+        if partner > row:  # a response comes after its request
+            return None, partner + 1, None
+        return partner + 1, None, self.ts_column[row] - self.ts_column[partner]
+
+    def _data(self, data: bytes, header: qrtr.Header) -> tuple[Server | None, Message | None]:
         source, target = (header.src_node, header.src_port), (header.dst_node, header.dst_port)
         payload = data[header.payload : header.payload + header.size]
         transfer = self._transfer(source, target, payload)
@@ -144,7 +175,7 @@ class Tracker:
             return server, None
         if message is None or message.length != header.size - message.tlvs:
             return server, None
-        return server, _Message(message.type, (client, offering, message.txn, message.msgid))
+        return server, Message(message.type, (client, offering, message.txn, message.msgid))
 
     def _transfer(self, source: Address, target: Address, payload: bytes) -> Server | None:
         """The TFTP server whose transfer a packet belongs to: a request goes to the port that is announced, all that
@@ -198,11 +229,11 @@ class Tracker:
         self.transfers.pop(address, None)
 
 
-def _qmux(data: bytes) -> _Message | None:
+def _qmux(data: bytes, device: int) -> Message | None:
     """The message of a QMUX frame; None where the frame is of another make or cut short."""
     head = qmux.HEADER
     if len(data) < head.size or data[0] != qmux.MARKER:
         return None
     _, _, _, service, client = head.struct.unpack_from(data)
     message = qmi.parse_header(data, head.size, service == qmi.CTL)
-    return message and _Message(message.type, (service, client, message.txn, message.msgid))
+    return message and Message(message.type, (device << 32 | service, client, message.txn, message.msgid))
