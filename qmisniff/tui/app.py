@@ -46,7 +46,7 @@ class QmisniffApp(App[None], inherit_bindings=False):
     def on_mount(self) -> None:
         keys = load_keys(commands.every_id())
         self.set_keymap(keys.by_id)
-        self.push_screen(MainScreen(self._session))
+        self.push_screen(MainScreen(self._session, self.state))
         for problem in keys.problems:
             self.warn(problem)
         self._session.feed.start()

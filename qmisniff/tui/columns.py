@@ -1,42 +1,53 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The columns of the packet list, and which of them a narrow terminal can show."""
+"""The columns of the packet list: those there are, any field as one, and which of them a narrow terminal can show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from qmisniff.dissect import Summary
-from qmisniff.frame import Flag, Frame
+from qmisniff.dissect.text import value_text
+from qmisniff.field import Field, FieldSpec, Kind
+from qmisniff.filter.catalogue import Catalogue
+from qmisniff.filter.quote import quoted
+from qmisniff.frame import Flag, Frame, Link
+from qmisniff.protocol import qrtr
+from qmisniff.protocol.context import Context
+from qmisniff.tui.conditions import of_field
+from qmisniff.tui.times import DEFAULT, TIME_FORMATS
 
 
 class Packet(NamedTuple):
-    """All that a cell of the list can be made of. `start_ns` is the time of the capture's first frame."""
+    """All that a cell of the list can be made of.
 
-    number: int
+    `start_ns` is the time that times count from, `before_ns` that of the packet shown above; `tree` decodes.
+    """
+
     frame: Frame
+    context: Context
     summary: Summary
     start_ns: int
+    before_ns: int
+    tree: Callable[[], Field]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `width` in cells (0 takes what is left), `rank` 0 is the last to be left out when space is short."""
+    """A column: `width` in cells (0 takes what is left), `rank` 0 is the last to be left out when space is short.
 
-    id: str
+    `condition` is the filter for packets that show the same, "" where none can be made.
+    """
+
+    id: str  # a field's name where it shows a field: those have a dot
     title: str
     width: int
     rank: int
     text: Callable[[Packet], str]
+    condition: Callable[[Packet], str]
     right: bool = False
-
-
-def relative_time(packet: Packet) -> str:
-    """Seconds since the first frame with microseconds, as Wireshark's default time column."""
-    micros = (packet.frame.ts_ns - packet.start_ns) // 1000
-    sign, micros = ("-", -micros) if micros < 0 else ("", micros)
-    return f"{sign}{micros // 1_000_000}.{micros % 1_000_000:06}"
+    shown: bool = True
 
 
 def process(packet: Packet) -> str:
@@ -49,16 +60,96 @@ def process(packet: Packet) -> str:
     return f"{frame.comm}[{frame.pid}]"
 
 
-COLUMNS = (
-    Column("number", "No.", 6, 1, lambda packet: str(packet.number), right=True),
-    Column("time", "Time", 11, 3, relative_time, right=True),
-    Column("source", "Source", 14, 4, lambda packet: packet.summary.source),
-    Column("destination", "Destination", 14, 5, lambda packet: packet.summary.destination),
-    Column("protocol", "Protocol", 9, 2, lambda packet: packet.summary.protocol),
-    Column("length", "Length", 6, 6, lambda packet: str(packet.frame.orig_len), right=True),
-    Column("process", "Process", 20, 7, process),
-    Column("info", "Info", 0, 0, lambda packet: packet.summary.info),
-)
+def _same_process(packet: Packet) -> str:
+    frame = packet.frame
+    if frame.flags & Flag.SYNTHETIC:
+        return "tap.synthetic == 1"
+    parts = [f"tap.comm == {quoted(frame.comm)}"] if frame.comm else []
+    if frame.pid >= 0:
+        parts.append(f"tap.pid == {frame.pid}")
+    return " && ".join(parts) or "!tap.pid && !tap.comm"
+
+
+def _same_address(side: str) -> Callable[[Packet], str]:
+    def condition(packet: Packet) -> str:
+        header = qrtr.parse_header(packet.frame.data) if packet.frame.link is Link.QRTR else None
+        if header is None:
+            return ""
+        node, port = (header.src_node, header.src_port) if side == "src" else (header.dst_node, header.dst_port)
+        return f"qrtr.{side}_node == {node} && qrtr.{side}_port == {port:#x}"
+
+    return condition
+
+
+def _same_protocol(packet: Packet) -> str:
+    layers = {each.spec.name: each for each in packet.tree().children}
+    if "qmi" in layers:
+        return _same(packet, "qmi.service") or "qmi"
+    return next((name for name in ("tftp", "qrtr", "qmux", "mbim") if name in layers), "")
+
+
+def _same_message(packet: Packet) -> str:
+    parts = [_same(packet, name) for name in ("qmi.service", "qmi.msgid", "qmi.type")]
+    return " && ".join(filter(None, parts)) or _same(packet, "qrtr.type")
+
+
+def _same(packet: Packet, name: str) -> str:
+    return " && ".join(of_field(field) for field in packet.tree().walk() if field.spec.name == name)
+
+
+def builtin(time_format: str = DEFAULT) -> dict[str, Column]:
+    """The columns that show no single field, by id, in their first order."""
+    columns = (
+        Column(
+            "number", "No.", 6, 1,
+            lambda packet: str(packet.context.number), lambda packet: f"frame.number == {packet.context.number}", True,
+        ),
+        Column(
+            "time", "Time", TIME_FORMATS[time_format].width, 3,
+            lambda packet: TIME_FORMATS[time_format].text(packet.frame.ts_ns, packet.start_ns, packet.before_ns),
+            lambda packet: _same(packet, "frame.time_epoch"), True,
+        ),
+        Column("source", "Source", 14, 4, lambda packet: packet.summary.source, _same_address("src")),
+        Column("destination", "Destination", 14, 5, lambda packet: packet.summary.destination, _same_address("dst")),
+        Column("protocol", "Protocol", 9, 2, lambda packet: packet.summary.protocol, _same_protocol),
+        Column(
+            "length", "Length", 6, 6,
+            lambda packet: str(packet.frame.orig_len), lambda packet: _same(packet, "frame.len"), True,
+        ),
+        Column("process", "Process", 20, 7, process, _same_process),
+        Column("info", "Info", 0, 0, lambda packet: packet.summary.info, _same_message),
+    )  # fmt: skip
+    return {column.id: column for column in columns}
+
+
+def field_column(spec: FieldSpec) -> Column:
+    """A column that shows every value of a field."""
+
+    def text(packet: Packet) -> str:
+        found = (field for field in packet.tree().walk() if field.spec.name == spec.name)
+        return ", ".join(value_text(field) if field.spec.kind is not Kind.NONE else "✓" for field in found)
+
+    title = spec.name.rpartition(".")[2]
+    right = spec.kind in (Kind.UINT, Kind.INT, Kind.FLOAT) and spec.labels is None
+    return Column(spec.name, title, max(12, len(title)), 3, text, lambda packet: _same(packet, spec.name), right)
+
+
+def columns_of(remembered: Iterable[Sequence[Any]], catalogue: Catalogue, time_format: str = DEFAULT) -> list[Column]:
+    """The columns that were remembered ([id, width, shown] each); the first ones where nothing was.
+
+    A field that no definition has any more is left out.
+    """
+    known = builtin(time_format)
+    found: dict[str, Column] = {}
+    for name, width, shown in remembered:
+        column = known.get(name)
+        if column is None and (spec := catalogue.find(name)) is not None:
+            column = field_column(spec)
+        if column is not None:
+            kept = column.width if name in ("info", "time") else min(max(width, 1), 200)
+            found[name] = replace(column, width=kept, shown=shown)
+    return list((found or known).values())
+
 
 INFO_LEAST = 22  # cells the last column wants before another column is shown
 
@@ -71,7 +162,7 @@ def fit_columns(columns: Sequence[Column], width: int, rows: int) -> list[tuple[
     widths = {column.id: column.width for column in columns}
     if "number" in widths:
         widths["number"] = max(widths["number"], len(str(rows)))
-    shown = list(columns)
+    shown = [column for column in columns if column.shown]
     while len(shown) > 1 and sum(widths[column.id] + 1 for column in shown) + INFO_LEAST > width:
         shown.remove(max(shown, key=lambda column: column.rank))
     rest = max(0, width - sum(widths[column.id] + 1 for column in shown if column.width))

@@ -79,16 +79,15 @@ LINES: Offers = (
     Command("pane.slide_right", "shift+right,greater_than_sign", "Slide right", "See what is to the right", "slide(8)"),
 )
 LIST: Offers = (
-    Command("list.left", "left,h", "Slide left", "See what is to the left", "slide(-8)"),
-    Command("list.right", "right,l", "Slide right", "See what is to the right", "slide(8)"),
+    Command("column.previous", "left,h", "Column before", "Go to the column to the left", "column(-1)"),
+    Command("column.next", "right,l", "Next column", "Go to the column to the right", "column(1)"),
+    Command("column.sort", "s", "Sort", "Sort by the column; again: the other way round; again: no more", "sort", True),
     Command("list.follow", "f", "Follow", "Keep the newest packet selected", "toggle_follow", True),
 )
 TREE: Offers = (
     Command("tree.collapse", "left,h", "Close", "Close the field, or go to the one above it", "collapse"),
     Command("tree.expand", "right,l", "Open", "Open the field, or go to the first one in it", "expand"),
-    Command(
-        "tree.toggle", "space,enter", "Open/close", "Open a closed field, close an open one", "open_or_close", True
-    ),
+    Command("tree.toggle", "space,enter", "Open/close", "Open or close the field", "open_or_close", True),
     Command("tree.expand_all", "E", "Open all", "Open every field of the packet", "expand_all"),
     Command("tree.collapse_all", "C", "Close all", "Close every field of the packet", "collapse_all"),
 )
@@ -96,6 +95,60 @@ BYTES: Offers = (
     Command("bytes.previous", "left,h", "Previous byte", "Go to the byte before", "cursor_bytes(-1)"),
     Command("bytes.next", "right,l", "Next byte", "Go to the next byte", "cursor_bytes(1)"),
 )
+FILTER_BAR: Offers = (
+    Command("filter.apply", "enter", "Apply", "Take the chosen word, or apply the filter", "submit", True),
+    Command(
+        "filter.complete",
+        "tab",
+        "Complete",
+        "Take the chosen word or the next, or show what can follow",
+        "complete",
+        True,
+    ),
+    Command("filter.previous", "up", "Before", "Choose the word above, or the filter applied before", "previous", True),
+    Command("filter.next", "down", "After", "Choose the word below, or the filter applied after", "next"),
+    Command("filter.leave", "escape", "Back", "Close the list of words, or go back to the packets", "leave", True),
+)
+FILTER: Offers = (
+    Command("filter.edit", "slash", "Filter", "Type a display filter", "edit_filter", True),
+    Command("filter.toggle", "x", "Filter on/off", "Use the filter, or keep it unused", "toggle_filter"),
+    Command("filter.clear", "X", "No filter", "Show all packets", "clear_filter"),
+    Command(
+        "filter.apply_as", "a", "Apply as filter", "Filter for the value at the cursor", "use_as_filter(True)", True
+    ),
+    Command(
+        "filter.prepare_as",
+        "p",
+        "Prepare as filter",
+        "Write a filter for the value under the cursor",
+        "use_as_filter(False)",
+    ),
+    Command("filter.saved", "d", "Saved filters", "Choose a filter that has a name", "saved_filters"),
+    Command("filter.save", "D", "Save filter", "Give the filter a name, or take a name away", "save_filter"),
+)
+COLUMNS: Offers = (
+    Command("column.left", "ctrl+left,left_curly_bracket", "Column left", "Move the column left", "move_column(-1)"),
+    Command(
+        "column.right",
+        "ctrl+right,right_curly_bracket",
+        "Column right",
+        "Move the column to the right",
+        "move_column(1)",
+    ),
+    Command("column.wider", "W", "Wider", "Make the column wider", "widen_column(2)"),
+    Command("column.narrower", "w", "Narrower", "Make the column narrower", "widen_column(-2)"),
+    Command("column.hide", "delete", "Hide column", "Show the column no longer", "hide_column"),
+    Command("column.add", "A", "Add column", "Show a field as a column", "add_column"),
+    Command("column.choose", "K", "Columns", "Show or hide columns", "choose_columns"),
+    Command("column.reset", "", "Reset columns", "The columns as they were at first", "reset_columns"),
+    Command("time.format", "t", "Time format", "Show times in the next format", "time_format"),
+)
+CHOOSE: Offers = (
+    Command("choose.cancel", "escape,q", "Back", "Choose nothing", "cancel"),
+    Command("choose.down", "j", "Down", "Go down a line", "move(1)"),
+    Command("choose.up", "k", "Up", "Go up a line", "move(-1)"),
+)
+ASK: Offers = (Command("ask.cancel", "escape", "Back", "Go back", "cancel"),)
 PANES: Offers = (
     Command("pane.next", "tab", "Pane", "Go to the next pane", "app.focus_next", True),
     Command("pane.previous", "shift+tab", "Previous pane", "Go to the pane before", "app.focus_previous"),

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from qmisniff.dissect import Dissector
 from qmisniff.store import Store
+from qmisniff.tui.annotations import Annotations
 from qmisniff.tui.feed import Feed, FileInput, Input
 from qmisniff.tui.recording import Recording, save
+from qmisniff.tui.sieve import Sieve
 
 
 class Session:
@@ -22,6 +24,8 @@ class Session:
         self.dissector = dissector
         self.recording = recording
         self.feed = Feed(self.store, source, recording)
+        self.sieve = Sieve(self.store, dissector)
+        self.notes = Annotations()
         self._saved = 0
 
     @property

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -15,6 +15,7 @@ from textual.widget import Widget
 from qmisniff.dissect.text import field_text
 from qmisniff.field import Field
 from qmisniff.printable import plain
+from qmisniff.tui.cells import cut
 from qmisniff.tui.feed import Progress
 
 
@@ -56,28 +57,46 @@ def longest(lengths: Sequence[int], width: int) -> int:
     return max(lengths, default=0)
 
 
-def cut(text: str, most: int) -> str:
-    """`text` in at most `most` cells; a cut is shown by an ellipsis."""
-    if cell_len(text) <= most:
-        return text
-    return set_cell_size(text, most - 1) + "…" if most else ""
+class Standing(NamedTuple):
+    """Where feed, filter and notes stand."""
+
+    progress: Progress
+    shown: int = 0
+    asked: int = -1  # rows the filter has been asked about, -1 without a filter
+    filter_seconds: float = 0.0
+    marked: int = 0
+    filter_problem: str = ""
 
 
-def capture_parts(name: str, live: bool, follow: bool, shown: int, progress: Progress) -> tuple[tuple[str, str], ...]:
+def capture_parts(name: str, live: bool, follow: bool, standing: Standing) -> tuple[tuple[str, str], ...]:
     """What the line above the panes says: problems and losses before what is merely good to know."""
+    progress = standing.progress
     if progress.running:
         state = "starting" if not progress.started else "live" if live else "loading"
     else:
         state = "stopped" if live else ""
     parts = [("strong", f"{name}{f' ({state})' if state else ''}")]
-    if progress.problem:
-        parts.append(("problem", progress.problem))
+    for problem in (progress.problem, standing.filter_problem):
+        if problem:
+            parts.append(("problem", problem))
     parts.append(("problem" if progress.lost else "plain", f"{progress.lost:,} lost"))
     parts.append(("plain", f"{progress.received:,} received"))
-    parts.append(("plain", f"{shown:,} shown"))
+    parts.append(("plain", f"{standing.shown:,} shown{_filter_state(standing)}"))
+    if standing.marked:
+        parts.append(("plain", f"{standing.marked:,} marked"))
     if progress.running:
         parts.append(("plain", "following" if follow else "not following"))
     return tuple(parts)
+
+
+def _filter_state(standing: Standing) -> str:
+    """How many that is of all and how long it took, or how far the filter is."""
+    received = standing.progress.received
+    if standing.asked < 0 or not received:
+        return ""
+    if standing.asked < received and not standing.filter_problem:
+        return f" (filtering {100 * standing.asked // received} %)"
+    return f" ({100 * standing.shown / received:.1f} %, filtered in {1000 * standing.filter_seconds:.0f} ms)"
 
 
 def field_parts(field: Field | None) -> tuple[tuple[str, str], ...]:

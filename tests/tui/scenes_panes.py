@@ -110,17 +110,18 @@ async def _(seat: Seat, key: str) -> None:
         assert await slid(seat, pane, key) < right
 
 
-@scenario("list.right")
+@scenario("column.next")
 async def _(seat: Seat, key: str) -> None:
-    await narrow(seat)
-    assert await slid(seat, seat.packets, key) > 0
+    seat.packets.action_column(-100)
+    await seat.press(key)
+    assert seat.packets.column is not None and seat.packets.column.id == "time"
 
 
-@scenario("list.left")
+@scenario("column.previous")
 async def _(seat: Seat, key: str) -> None:
-    await narrow(seat)
-    right = await slid(seat, seat.packets, *["greater_than_sign"] * 2)
-    assert await slid(seat, seat.packets, key) < right
+    assert seat.packets.column is not None and seat.packets.column.id == "info"
+    await seat.press(key)
+    assert seat.packets.column.id == "length"
 
 
 # ---- the list ----

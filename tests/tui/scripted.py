@@ -27,6 +27,7 @@ from qmisniff.tui.commands import Command, offered
 from qmisniff.tui.detail_tree import DetailTree
 from qmisniff.tui.packet_list import PacketList
 from qmisniff.tui.recording import Recording
+from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.session import Session
 from qmisniff.tui.status import StatusLine
 from tests.tui.conversation import conversation
@@ -88,7 +89,9 @@ class Seat:
         self.session = session
         self.script = script
         self.app = cast(QmisniffApp, pilot.app)
-        self.main = self.app.screen
+        screen = self.app.screen
+        assert isinstance(screen, MainScreen)
+        self.main = screen
         self.packets = self.main.query_one(PacketList)
         self.details = self.main.query_one(DetailTree)
         self.bytes = self.main.query_one(BytesPane)
@@ -140,6 +143,15 @@ class Seat:
         self.packets.move_to_row(row)
         await self.until(lambda: self.bytes.data == self.session.store.frame(row).data, f"packet {row + 1} is shown")
         await self.pilot.pause()
+
+    async def filter(self, text: str) -> None:
+        """Apply a display filter by typing it, and see what passes."""
+        await self.press("slash", "end", "ctrl+u")
+        self.main.bar.put(text, apply=False)
+        await self.press("enter")
+        await self.until(lambda: self.packets.has_focus, f"{text!r} is applied")
+        await self.until(lambda: self.session.sieve.asked == len(self.session.store), "all packets were asked")
+        await self.until(lambda: len(self.packets.rows) == len(self.session.sieve.rows), "what passes is shown")
 
     async def select_field(self, name: str) -> None:
         """Go to the field with a filter name in the details."""

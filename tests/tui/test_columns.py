@@ -4,11 +4,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qmisniff.definitions import open_registry
 from qmisniff.dissect import Summary
-from qmisniff.frame import Flag
-from qmisniff.tui.columns import COLUMNS, INFO_LEAST, Packet, fit_columns, process, relative_time
+from qmisniff.dissect.frame_layer import FRAME
+from qmisniff.field import Field
+from qmisniff.filter.catalogue import Catalogue
+from qmisniff.frame import Flag, Frame
+from qmisniff.protocol.context import Context
+from qmisniff.tui.columns import INFO_LEAST, Packet, builtin, columns_of, fit_columns, process
 from tests.factories import frame
 
+COLUMNS = list(builtin().values())
 SUMMARY = Summary("1:0x4001", "0:10", "QMI_DMS", "Request: Get IDs, txn 1", None)
 
 
@@ -36,13 +42,28 @@ def test_the_number_column_grows_with_the_capture() -> None:
     assert dict((column.id, width) for column, width in fit_columns(COLUMNS, 200, 12_345_678))["number"] == 8
 
 
+def packet(each: Frame, start_ns: int = 0) -> Packet:
+    return Packet(each, Context(2), SUMMARY, start_ns, start_ns, lambda: Field(FRAME, None, 0, 0))
+
+
 def test_time_is_seconds_since_the_first_packet() -> None:
     first = frame(b"", 0).ts_ns
-    assert relative_time(Packet(2, frame(b"", 1234.5), SUMMARY, first)) == "1.234500"
-    assert relative_time(Packet(2, frame(b"", -0.25), SUMMARY, first)) == "-0.000250"
+    time = builtin()["time"].text
+    assert time(packet(frame(b"", 1234.5), first)) == "1.234500"
+    assert time(packet(frame(b"", -0.25), first)) == "-0.000250"
 
 
 def test_the_process_is_who_sent_it() -> None:
-    assert process(Packet(1, frame(b"", pid=7, comm="qmicli"), SUMMARY, 0)) == "qmicli[7]"
-    assert process(Packet(1, frame(b"", pid=-1, comm=""), SUMMARY, 0)) == ""
-    assert process(Packet(1, frame(b"", flags=Flag.SYNTHETIC), SUMMARY, 0)) == "(synthetic)"
+    assert process(packet(frame(b"", pid=7, comm="qmicli"))) == "qmicli[7]"
+    assert process(packet(frame(b"", pid=-1, comm=""))) == ""
+    assert process(packet(frame(b"", flags=Flag.SYNTHETIC))) == "(synthetic)"
+
+
+def test_what_was_remembered_comes_back_and_what_is_unknown_is_left_out() -> None:
+    catalogue = Catalogue(open_registry([]))
+    kept = columns_of([["info", 5, True], ["qmi.dms.get_ids.imei", 20, True], ["no.such", 9, True],
+                       ["length", 4, False]], catalogue)  # fmt: skip
+    assert [(column.id, column.width, column.shown) for column in kept] == [
+        ("info", 0, True), ("qmi.dms.get_ids.imei", 20, True), ("length", 4, False)
+    ]  # fmt: skip
+    assert [column.id for column in columns_of([["nothing", 1, True]], catalogue)] == list(builtin())

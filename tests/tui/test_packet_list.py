@@ -17,7 +17,7 @@ async def test_rows_as_wireshark_users_know_them() -> None:
         assert lines[0].split() == [
             "No.", "Time", "Source", "Destination", "Protocol", "Length", "Process", "Info"
         ]  # fmt: skip
-        assert lines[1].startswith("S      1    0.000000 0:CTRL")
+        assert lines[1].startswith("S       1    0.000000 0:CTRL")
         assert "(synthetic)" in lines[1] and "NEW_SERVER DMS" in lines[1]
         assert lines[1 + IDS].split()[:7] == ["4", "0.012500", "0:10", "1:0x4001", "QMI_DMS", "68", "kworker/0:1[17]"]
         assert "Response: Get IDs" in lines[1 + IDS]

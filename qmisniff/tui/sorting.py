@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rows in the order of a column of the list: keys for a whole store at once, one stable sort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from qmisniff.dissect import Dissector, Summary
+from qmisniff.filter import compile_filter
+from qmisniff.frame import Link
+from qmisniff.protocol import qrtr
+from qmisniff.store import Store
+from qmisniff.store.columns import Columns
+from qmisniff.store.headers import I8, Any1
+
+Cancel = Callable[[], bool]
+_PART = 256  # rows decoded between two looks at whether to go on
+
+
+class Cancelled(Exception):
+    """Nobody wants the order any more."""
+
+
+def in_order(
+    store: Store, dissector: Dissector, rows: Sequence[int], column: str, descending: bool, cancel: Cancel
+) -> list[int]:
+    """These rows by what a column of the list shows, numbers as numbers; equal ones in order of capture.
+
+    A row without a value comes last either way. Raises Cancelled.
+    """
+    wanted = np.arange(rows.start, rows.stop) if isinstance(rows, range) else np.fromiter(rows, np.int64, len(rows))
+    stop = int(wanted.max()) + 1 if len(wanted) else 0
+    keys, present = _Keys(store, dissector, stop, cancel).of(column)
+    keys, present = keys[wanted], present[wanted]
+    if descending:  # ranks, turned round: negating would not do for unsigned numbers
+        ranks = np.unique(keys, return_inverse=True)[1]
+        keys = -ranks.astype(np.int64)
+    order = np.argsort(keys, kind="stable")
+    if not present.all():
+        order = np.concatenate([order[present[order]], np.flatnonzero(~present)])
+    found: list[int] = wanted[order].tolist()
+    return found
+
+
+class _Keys:
+    """Sort keys of the rows up to `stop`, and which rows have one."""
+
+    def __init__(self, store: Store, dissector: Dissector, stop: int, cancel: Cancel) -> None:
+        self._store = store
+        self._dissector = dissector
+        self._stop = stop
+        self._cancel = cancel
+
+    def of(self, column: str) -> tuple[Any1, Any1]:
+        everywhere = np.ones(self._stop, bool)
+        match column:
+            case "number":
+                return np.arange(self._stop), everywhere
+            case "time":
+                return self._joined(lambda c: c.ts_ns), everywhere
+            case "length":
+                return self._joined(lambda c: c.orig_len), everywhere
+            case "source":
+                return self._joined(lambda c: _address(c.src_node, c.src_port)), everywhere
+            case "destination":
+                return self._joined(lambda c: _address(c.dst_node, c.dst_port)), everywhere
+            case "process":
+                return self._processes(), everywhere
+            case "protocol":
+                return self._summaries(lambda summary: summary.protocol), everywhere
+            case "info":
+                return self._summaries(lambda summary: summary.info.split(", txn ")[0]), everywhere
+        return self._field(column)
+
+    def _columns(self) -> Sequence[Columns]:
+        found = []
+        for columns in self._store.columns(0, self._stop):
+            self._go_on()
+            found.append(columns)
+        return found
+
+    def _go_on(self) -> None:
+        if self._cancel():
+            raise Cancelled
+
+    def _joined(self, key: Callable[[Columns], Any1]) -> Any1:
+        parts = []
+        for columns in self._columns():
+            self._go_on()
+            parts.append(np.asarray(key(columns)))
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def _processes(self) -> Any1:
+        texts = [(comm, pid) for pid, comm in self._store.tasks]
+        ranks = np.empty(len(texts), np.int64)
+        ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+        return self._joined(lambda c: ranks[c.task])
+
+    def _summaries(self, text: Callable[[Summary], str]) -> Any1:
+        """Ranks of a text of the summaries: plain messages of one kind share theirs, of the others each has its own."""
+        groups = self._joined(_message)
+        texts: dict[str, list[int]] = {}  # text -> groups
+        kinds, first = np.unique(groups, return_index=True)
+        for kind, row in zip(kinds.tolist(), first.tolist(), strict=True):
+            if kind != _ALONE:
+                texts.setdefault(text(self._summary(row)), []).append(kind)
+        alone = np.flatnonzero(groups == _ALONE)
+        fresh = np.int64(-1)
+        for at, row in enumerate(alone.tolist()):
+            if at % _PART == 0:
+                self._go_on()
+            shown = text(self._summary(row))
+            known = texts.get(shown)
+            if known is None:
+                fresh -= 1
+                known = texts[shown] = [int(fresh)]
+            groups[row] = known[0]
+        ranks = {group: rank for rank, shown in enumerate(sorted(texts)) for group in texts[shown]}
+        kinds, inverse = np.unique(groups, return_inverse=True)
+        return np.array([ranks[kind] for kind in kinds.tolist()], np.int64)[inverse] if len(kinds) else groups
+
+    def _summary(self, row: int) -> Summary:
+        return self._dissector.summary(self._store.frame(row), self._store.context(row))
+
+    def _field(self, name: str) -> tuple[Any1, Any1]:
+        """The first value of a field in each row."""
+        present = np.zeros(self._stop, bool)
+        values: dict[int, object] = {}
+        chosen = compile_filter(name, self._dissector.registry)
+        for found in chosen.rows(self._store, self._dissector, 0, self._stop, self._cancel):
+            self._go_on()
+            for row in found.rows:
+                held = self._dissector.values(self._store.frame(row), self._store.context(row)).get(name)
+                first = held[0] if isinstance(held, list) else held
+                if first is not None:
+                    values[row] = first
+        self._go_on()
+        rows = np.fromiter(values, np.int64, len(values))
+        present[rows] = True
+        numbers = all(isinstance(each, int | float) for each in values.values())
+        ranked = sorted(set(values.values()) if numbers else {str(each) for each in values.values()})  # type: ignore[type-var]
+        ranks = {value: rank for rank, value in enumerate(ranked)}
+        keys = np.zeros(self._stop, np.int64)
+        keys[rows] = [ranks[value if numbers else str(value)] for value in values.values()]
+        return keys, present
+
+
+_ALONE = np.iinfo(np.int64).max  # stands for every row whose summary only the dissector knows
+
+
+def _address(node: Any1, port: Any1) -> Any1:
+    found: Any1 = node.astype(np.uint64) << np.uint64(32) | port
+    return found
+
+
+def _message(columns: Columns) -> I8:
+    """Rows with the same number have the same protocol, kind and message."""
+    service = np.where((columns.service >= 0) & (columns.service < 1 << 20), columns.service, 1 << 20)
+    found: I8 = service << 40 | columns.msgid.astype(np.int64) << 8 | columns.qmi_type
+    usual = columns.plain & ((columns.link == Link.QMUX) | (columns.qrtr_type == qrtr.DATA))
+    return np.where(usual, found, _ALONE)
