@@ -72,7 +72,7 @@ class Interface(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One captured packet as the file holds it. `offset` is where its block begins in the file."""
+    """One captured packet as the file holds it. `place` is where its bytes begin in the file."""
 
     interface: Interface
     ts_ns: int
@@ -80,7 +80,7 @@ class Record(NamedTuple):
     original: int
     flags: int
     dropped: int
-    offset: int
+    place: int
 
 
 class End(Enum):
@@ -231,7 +231,7 @@ class RecordReader:
                 original,
                 option_number(options.get(EPB_FLAGS), order),
                 option_number(options.get(EPB_DROPCOUNT), order),
-                start,
+                start + 28,
             )
         if code == INTERFACE.code:
             interfaces.append(_interface(values[0], values[2], parse_options(body, layout.size, order), order))
@@ -240,7 +240,7 @@ class RecordReader:
         elif interfaces:  # a simple packet: no time, no interface number
             original = values[0]
             size = min(original, interfaces[0].snap_length or original, len(body) - 4)
-            return Record(interfaces[0], 0, body[4 : 4 + size], original, 0, 0, start)
+            return Record(interfaces[0], 0, body[4 : 4 + size], original, 0, 0, start + 12)
         return None
 
     def _sane(self, start: int, length: int, least: int) -> bool:
@@ -283,7 +283,8 @@ class RecordReader:
         if len(data) < captured:
             self.damage = f"{self._name}: cut short at offset {start}: {len(data)} of a record's {captured} bytes"
             return END
-        return Record(interface, seconds * _NS + fraction * (_NS // interface.ticks), data, original, 0, 0, start)
+        ts_ns = seconds * _NS + fraction * (_NS // interface.ticks)
+        return Record(interface, ts_ns, data, original, 0, 0, start + 16)
 
 
 def _interface(link_type: int, snap_length: int, options: Options, order: str) -> Interface:

@@ -45,7 +45,7 @@ def copied(data: bytes, rows: Container[int] | None = None, link: str = "") -> t
 def records(data: bytes) -> list[Record]:
     """All records; where in the file they stand is left out."""
     reader = RecordReader(io.BytesIO(data))
-    found = [record._replace(offset=0) for record in reader]
+    found = [record._replace(place=0) for record in reader]
     assert not reader.damage
     return found
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
 from qmisniff.protocol import qmi, qmux, qrtr
 from qmisniff.protocol.context import Context
 from qmisniff.store import Store, compressed
+from qmisniff.store.distinct import Distinct
 from qmisniff.store.load import Loader
 from tests import factories as make
 
@@ -337,10 +339,10 @@ def test_batches_of_a_file_are_tracked_as_one(tmp_path: Path, monkeypatch: pytes
     """What is open at the end of one batch is answered in the next."""
     from qmisniff.store import bulk
 
-    monkeypatch.setattr(bulk, "_ROWS", 3)
-    monkeypatch.setattr(bulk, "CAPACITY", 2)
-    monkeypatch.setattr("qmisniff.store.blocks._LEAST_WINDOW", 256)
-    monkeypatch.setattr("qmisniff.store.blocks._MOST_WINDOW", 256)
+    monkeypatch.setattr(bulk, "_MOST_ROWS", 3)
+    monkeypatch.setattr("qmisniff.store.blocks._WINDOW", 512)
+    monkeypatch.setattr("qmisniff.store.blocks._LEAST_SEARCH", 256)
+    monkeypatch.setattr("qmisniff.store.blocks._MOST_SEARCH", 256)
     for seed in range(20):
         rng = random.Random(seed)
         ports = [(make.HOST, 0x4001), (make.HOST, 0x4002), (make.MODEM, 10)]
@@ -508,6 +510,56 @@ def test_lies_are_told_with_their_offset_and_what_came_before_is_kept(tmp_path: 
     assert said in damage and str(len(good)) in damage
 
 
+def test_the_last_records_of_a_pcap_file_are_too_few_for_bulk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qmisniff.store.blocks._LEAST_RUN", 8)
+    monkeypatch.setattr("qmisniff.store.blocks._PCAP_RUN", 20)
+    data = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, USER0)
+    for number in range(24):
+        body = QMUX + bytes(number)
+        data += struct.pack("<IIII", number, 5, len(body), len(body)) + body
+    assert agree(data, tmp_path / "a.pcap") == ""
+
+
+# ---- files that others write to while they are open ----
+
+
+def test_a_file_cut_short_while_it_is_open_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcapng"
+    written = [make.frame(QRTR + bytes(4), at_ms=number) for number in range(3000)]
+    path.write_bytes(saved(written))
+    store, loader = loaded(path)
+    assert loader.damage == ""
+    size = path.stat().st_size
+    cut = size // 2
+    with path.open("r+b") as stream:
+        stream.truncate(cut)
+    store._chunks[0].buffer.file._windows = ()  # type: ignore[union-attr]  # what is kept of it by chance
+    for columns in store.columns():
+        assert len(columns.buffer) > cut  # zeros where there was something: nothing is touched that is gone
+        assert columns.buffer[int(columns.offset[2999])] == 0
+    first, last = store.frame(0), store.frame(2999)
+    assert first == written[0]
+    assert (last.data, last.orig_len, last.flags) == (b"", len(QRTR) + 4, Flag.TRUNCATED)
+    assert f"{size - cut} bytes at its end were cut off" in loader.damage
+
+
+def test_a_file_that_grows_is_read_to_where_it_ends_by_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qmisniff.store.blocks._WINDOW", 4096)
+    monkeypatch.setattr("qmisniff.store.bulk._FEW_ROWS", 1)
+    written = [make.frame(QRTR, at_ms=number) for number in range(400)]
+    whole = saved(written)
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(whole[: len(whole) // 2 & ~3])
+    store = Store()
+    with path.open("rb") as stream:
+        loader = Loader(stream, "capture", -1)
+        for rows in loader.into(store):
+            if rows < 100:
+                path.write_bytes(whole)
+    assert (len(store), loader.damage) == (400, "")
+    same(filled(written), store)
+
+
 # ---- compressed files ----
 
 
@@ -574,6 +626,59 @@ def test_a_reader_sees_whole_rows_while_frames_are_appended() -> None:
     assert buffer[offset[9] : offset[9] + 4].tobytes() == b"\1\0\0\0"
     assert len(run) == 10
     columns_tell_the_truth(store)
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(2**64 - 3, 2**64 - 1)), max_size=60), max_size=5),
+    st.sampled_from([0, 1, 2, 14]),
+    st.sampled_from([1, 8]),
+)
+def test_equal_rows_have_equal_numbers(batches: list[list[tuple[int, int]]], bits: int, tries: int) -> None:
+    """However many different rows have to share a slot."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qmisniff.store.distinct._BITS", bits)
+        patch.setattr("qmisniff.store.distinct._TRIES", tries)
+        met: list[tuple[int, ...]] = []
+
+        def number(row: tuple[int, ...]) -> int:
+            met.append(row)
+            return len(met) - 1
+
+        distinct = Distinct(2, number)
+        for batch in batches:
+            columns = [np.array([row[at] for row in batch], np.uint64) for at in (0, 1)]
+            assert [met[each] for each in distinct.of(columns)] == batch
+        assert len(met) == len(set(met))
+
+
+def test_pairs_are_found_by_whoever_asks_first(tmp_path: Path) -> None:
+    """Many threads ask while the file is still being loaded."""
+    ask, answer = (
+        make.frame(make.qrtr(make.qmi(kind, 1, 0x25), *ends))
+        for kind, ends in ((0, ((1, 0x4001), (0, 10))), (2, ((0, 10), (1, 0x4001))))
+    )
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(saved([ask, answer] * 3000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qmisniff.store.bulk._MOST_ROWS", 100)
+        patch.setattr("qmisniff.store.blocks._MOST_SEARCH", 1 << 12)
+        store, wrong = Store(), []
+
+        def look() -> None:
+            while len(store) < 6000:
+                row = len(store) // 2 * 2 - 1
+                if row > 0 and store.context(row).request != row:
+                    wrong.append(row)
+
+        threads = [Thread(target=look) for _ in range(4)]
+        with path.open("rb") as stream:
+            for thread in threads:
+                thread.start()
+            for _ in Loader(stream, "capture", -1).into(store):
+                pass
+        for thread in threads:
+            thread.join()
+    assert not wrong
 
 
 def test_small_files_are_read_without_numpy() -> None:

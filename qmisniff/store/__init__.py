@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from qmisniff.frame import Frame, Origin
@@ -17,6 +18,7 @@ from qmisniff.tracker import Tracker
 
 if TYPE_CHECKING:
     from qmisniff.store.columns import Columns
+    from qmisniff.store.flows import Flows
 
 
 class Store:
@@ -42,6 +44,13 @@ class Store:
         """Origins by the numbers in the column `origin`."""
         return self.names.origins
 
+    @cached_property
+    def flows(self) -> Flows:
+        """Who talks to whom, by the numbers in the column `flow`."""
+        from qmisniff.store.flows import Flows
+
+        return Flows()
+
     def extend(self, frames: Iterable[Frame]) -> None:
         """Append frames in order of capture."""
         for frame in frames:
@@ -53,7 +62,7 @@ class Store:
             self._count += 1
 
     def extend_chunks(self, chunks: Iterable[Chunk]) -> None:
-        """Append what `qmisniff.store.records` made of a file and the tracker has been told of."""
+        """Append what `qmisniff.store.bulk` made of a file and the tracker has been told of."""
         for chunk in chunks:
             self._add(chunk)
             self._count += chunk.count
@@ -69,7 +78,7 @@ class Store:
         return self.tracker.context(self._row(row))
 
     def columns(self, start: int = 0, stop: int | None = None) -> Iterator[Columns]:
-        """The rows from `start` up to `stop` (all there are) as numpy columns, some thousand rows at a time."""
+        """The rows from `start` up to `stop` (all there are) as numpy columns, some ten thousand rows at a time."""
         from qmisniff.store.columns import Columns
 
         stop = self._count if stop is None else min(stop, self._count)
@@ -77,7 +86,7 @@ class Store:
             number = bisect_right(self._firsts, start) - 1
             first, chunk = self._firsts[number], self._chunks[number]
             end = min(stop, first + chunk.count)
-            yield Columns(chunk, first, start - first, end - first, self.names, self.tracker)
+            yield Columns(chunk, first, start - first, end - first, self)
             start = end
 
     def _row(self, row: int) -> int:

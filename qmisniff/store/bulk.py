@@ -1,101 +1,95 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A mapped file into a store, some hundred thousand rows at a time."""
+"""A file into a store in bulk: a chunk for each window of the file, or for several where their rows are few."""
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 
 import numpy as np
 
 from qmisniff.pcapng import Record, RecordReader
-from qmisniff.protocol import qrtr
 from qmisniff.store import Store
 from qmisniff.store.blocks import runs
-from qmisniff.store.chunk import CAPACITY, COLUMNS, Chunk
-from qmisniff.store.headers import U1, U4, U8, Any1, Headers, gather, read_headers
+from qmisniff.store.chunk import CAPACITY, COLUMNS, MOST_BYTES, Chunk
+from qmisniff.store.file_bytes import FileBytes, Span
+from qmisniff.store.headers import Any1, Headers
 from qmisniff.store.records import Describer, Frames
 from qmisniff.tracker import bulk as tracker
 
-_ROWS = 1 << 18  # tracked at once
-_STRANGE = 4096  # records read one by one before they become columns
+_MOST_ROWS = 2 * CAPACITY  # of a chunk
+_FEW_ROWS = CAPACITY // 4  # windows with fewer share a chunk
+_STRANGE = 4096  # records read one by one before they become columns,
+_STRANGE_BYTES = 1 << 22  # and bytes in them
 
 
-def load(mapped: mmap.mmap, reader: RecordReader, store: Store) -> Iterator[int]:
+def load(file: FileBytes, reader: RecordReader, store: Store) -> Iterator[int]:
     """Append every frame of the file; yields how many packets were lost before those just appended."""
-    data = np.frombuffer(mapped, np.uint8)
     pieces: list[Frames] = []
-    count = 0
-    for piece in _pieces(data, reader, Describer(data, store.names)):
+    rows = 0
+    for piece in _pieces(file, reader, Describer(store.names, store.flows)):
+        if pieces and (
+            rows + len(piece.place) > _MOST_ROWS
+            or (rows >= _FEW_ROWS and piece.window != pieces[-1].window)
+            or piece.place[-1] - pieces[0].place[0] > MOST_BYTES
+        ):
+            yield _append(file, pieces, store)
+            pieces, rows = [], 0
         pieces.append(piece)
-        count += len(piece.ts_ns)
-        if count >= _ROWS:
-            yield _append(mapped, data, pieces, store)
-            pieces, count = [], 0
+        rows += len(piece.place)
     if pieces:
-        yield _append(mapped, data, pieces, store)
+        yield _append(file, pieces, store)
 
 
-def _pieces(data: U1, reader: RecordReader, describer: Describer) -> Iterator[Frames]:
+def _pieces(file: FileBytes, reader: RecordReader, describer: Describer) -> Iterator[Frames]:
     strange: list[Record] = []
-    for found in runs(data, reader):
+    size = 0
+    for found in runs(file, reader):
         if isinstance(found, Record):
             strange.append(found)
-            if len(strange) < _STRANGE:
+            size += len(found.data)
+            if len(strange) < _STRANGE and size < _STRANGE_BYTES:
                 continue
         if strange:
             yield describer.one_by_one(strange)
-            strange = []
+            strange, size = [], 0
         if not isinstance(found, Record):
             yield describer.run(found)
     if strange:
         yield describer.one_by_one(strange)
 
 
-def _append(mapped: mmap.mmap, data: U1, pieces: list[Frames], store: Store) -> int:
-    columns = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in COLUMNS}
-    ts_ns = np.concatenate([piece.ts_ns for piece in pieces])
+def _append(file: FileBytes, pieces: list[Frames], store: Store) -> int:
+    columns = {name: _joined([piece.columns[name] for piece in pieces]) for name in pieces[0].columns}
+    place, ts_ns = _joined([piece.place for piece in pieces]), _joined([piece.ts_ns for piece in pieces])
+    headers = Headers(*(_joined(list(parts)) for parts in zip(*(piece.headers for piece in pieces), strict=True)))
     lost: dict[int, int] = {}
     base = 0
     for piece in pieces:
         lost.update((base + row, count) for row, count in piece.lost.items())
-        base += len(piece.ts_ns)
-    headers = Headers.empty(len(ts_ns))
-    chunks = []
-    for start in range(0, len(ts_ns), CAPACITY):
-        stop = min(start + CAPACITY, len(ts_ns))
-        part = {name: column[start:stop] for name, column in columns.items()}
-        own = headers.run(start, stop)
-        read_headers(data, part["offset"], part["length"], part["link"], own)
-        chunk = Chunk({name: column.data for name, column in part.items()}, mapped, stop - start, {})
-        chunk.headers = own, stop - start
-        chunks.append(chunk)
-    for row, count in lost.items():
-        chunks[row // CAPACITY].lost[row % CAPACITY] = count
-    tracker.add(store.tracker, _seen(data, columns, ts_ns, headers))
-    store.extend_chunks(chunks)
+        base += len(piece.place)
+    start = int(place[0])
+    span = Span(file, start, int(place[-1]) + int(columns["length"][-1]) - start)
+    columns["offset"] = place - start
+    narrow = {name: _narrow(columns[name]).data for name in COLUMNS}
+    if (columns["orig_len"] == columns["length"]).all():
+        narrow["orig_len"] = narrow["length"]
+    chunk = Chunk(narrow, span, len(place), lost)
+    chunk.headers = headers, len(place)
+    seen = tracker.Seen(
+        np.frombuffer(span.all(), np.uint8), columns["offset"], columns["length"], columns["orig_len"], ts_ns,
+        columns["link"],
+        headers.packet, headers.flow, headers.type, headers.txn, headers.msgid, headers.paired,
+    )  # fmt: skip
+    tracker.add(store.tracker, store.flows, seen)
+    store.extend_chunks([chunk])
     return sum(lost.values())
 
 
-def _seen(data: U1, columns: dict[str, Any1], ts_ns: Any1, headers: Headers) -> tracker.Seen:
-    """What the tracker asks of frames."""
-    offset, length = columns["offset"], columns["length"]
-    command = np.zeros(len(ts_ns), np.uint32)
-    rows = np.flatnonzero((headers.packet != 0) & (headers.packet != qrtr.DATA))
-    if len(rows):
-        version = data[offset[rows]]
-        payload = np.full(len(rows), qrtr.V1.size, np.int64)
-        second = version == 3
-        payload[second] = qrtr.V2.size + data[offset[rows[second]] + 3]
-        inside = payload + 20 <= length[rows]
-        rows, payload = rows[inside], payload[inside]
-        command[rows] = gather(data, offset[rows] + payload, np.dtype("<u4"))
+def _joined(parts: list[Any1]) -> Any1:
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
-    def address(node: U4, port: U4) -> U8:
-        return node.astype(np.uint64) << np.uint64(32) | port
 
-    return tracker.Seen(
-        data, offset, length, ts_ns, columns["link"], headers.packet, command,
-        address(headers.src_node, headers.src_port), address(headers.dst_node, headers.dst_port),
-        headers.type, headers.txn, headers.msgid, headers.paired,
-    )  # fmt: skip
+def _narrow(column: Any1) -> Any1:
+    """The same numbers in as few bytes as will do."""
+    most = int(column.max(initial=0))
+    return column.astype(np.uint8 if most < 1 << 8 else np.uint16 if most < 1 << 16 else np.uint32)

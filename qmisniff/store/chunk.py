@@ -2,27 +2,29 @@
 """A run of frames as columns and one buffer of bytes; no object for each frame.
 
 Written one frame at a time without numpy (live capture, small files), or handed over whole with columns that numpy made
-and a mapped file as the buffer (`qmisniff.store.records`). Either way a row is read the same.
+and a part of a file as the buffer (`qmisniff.store.bulk`). Either way a row is read the same.
 """
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping
 from struct import calcsize
 from typing import TYPE_CHECKING, Literal
 
 from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
+from qmisniff.store.file_bytes import Span
 
 if TYPE_CHECKING:
     from qmisniff.store.columns import TlvIndex
     from qmisniff.store.headers import Headers
 
 CAPACITY = 32768  # rows; what is worked on at once stays in the processor's cache
+MOST_BYTES = 1 << 28  # of all rows of a chunk; one more frame may reach beyond
 
-# One line a column: its name, and its code in memoryview.cast, struct and numpy alike.
-COLUMNS: dict[str, Literal["q", "I", "H", "B"]] = {
-    "offset": "q",  # where the frame's bytes begin in the buffer
+# One line a column: its name, and its code in memoryview.cast, struct and numpy alike. In chunks of files columns are
+# as narrow as their values allow.
+COLUMNS: dict[str, Literal["I", "H", "B"]] = {
+    "offset": "I",  # where the frame's bytes begin in the buffer
     "length": "I",
     "orig_len": "I",
     "task": "I",  # Names.tasks
@@ -72,7 +74,7 @@ class Chunk:
     of itself when a frame is appended, and keeps what it held."""
 
     def __init__(
-        self, columns: Mapping[str, memoryview], buffer: bytearray | mmap.mmap, count: int, lost: dict[int, int]
+        self, columns: Mapping[str, memoryview], buffer: bytearray | Span, count: int, lost: dict[int, int]
     ) -> None:
         self.columns = columns
         self.buffer = buffer
@@ -102,7 +104,7 @@ class Chunk:
     @property
     def full(self) -> bool:
         """Whether no frame can be appended: there is no room, or the bytes are a file's."""
-        return self.count == CAPACITY or not isinstance(self.buffer, bytearray)
+        return self.count == CAPACITY or self._used > MOST_BYTES or not isinstance(self.buffer, bytearray)
 
     def append(self, frame: Frame, names: Names) -> None:
         """Add a frame's bytes and what is known of it."""
@@ -131,17 +133,24 @@ class Chunk:
 
     def frame(self, row: int, ts_ns: int, names: Names) -> Frame:
         """The frame of a row of this chunk."""
-        start = self._offset[row]
+        start, length = self._offset[row], self._length[row]
+        flags = _FLAGS[self._flags[row]]
+        if isinstance(self.buffer, Span):
+            data = self.buffer.few(start, length)
+            if len(data) < length:
+                flags |= Flag.TRUNCATED
+        else:
+            data = bytes(self.buffer[start : start + length])
         pid, comm = names.tasks[self._task[row]]
         cpu = self._cpu[row]
         return Frame(
             ts_ns,
-            bytes(self.buffer[start : start + self._length[row]]),
+            data,
             self._orig_len[row],
             _LINKS[self._link[row]],
             _DIRECTIONS[self._direction[row]],
             _HOOKS[self._hook[row]],
-            _FLAGS[self._flags[row]],
+            flags,
             pid,
             comm,
             -1 if cpu == 0xFFFF else cpu,

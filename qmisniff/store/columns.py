@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qmisniff.frame import Link
 from qmisniff.protocol import qmi
-from qmisniff.store.chunk import CAPACITY, Chunk, Names
+from qmisniff.store.chunk import CAPACITY, COLUMNS, Chunk
+from qmisniff.store.file_bytes import Span
+from qmisniff.store.flows import Flows
 from qmisniff.store.headers import I4, I8, U1, U2, U4, U8, Any1, Headers, Mask, read_headers
-from qmisniff.tracker import Tracker
+
+if TYPE_CHECKING:
+    from qmisniff.store import Store
 
 _MAX_TLVS = 256  # of one message: there are no more types
 NONE = -1
@@ -26,26 +30,35 @@ class Columns:
     each other, and a QMI message fills the frame. Of all others only what stands before `plain` means something.
     """
 
-    def __init__(self, chunk: Chunk, base: int, start: int, stop: int, names: Names, tracker: Tracker) -> None:
+    def __init__(self, chunk: Chunk, base: int, start: int, stop: int, store: Store) -> None:
         self.first = base + start
         self._chunk = chunk
         self._start = start
         self._stop = stop
-        self._names = names
-        self._tracker = tracker
+        self._store = store
+        self._names = store.names
+        self._tracker = store.tracker
 
     def __len__(self) -> int:
         return self._stop - self._start
 
     def _column(self, name: str) -> Any:
-        return np.asarray(self._chunk.columns[name])[self._start : self._stop]
+        """As wide as it is in chunks of live frames: in those of files it may be narrower."""
+        column = np.asarray(self._chunk.columns[name])[self._start : self._stop]
+        return column.astype(COLUMNS[name], copy=False)
 
     # ---- the frame ----
 
     @cached_property
     def buffer(self) -> U1:
-        """The bytes that places point into: the mapped file or those of the chunk. Not to be written to."""
-        return np.frombuffer(self._chunk.buffer, np.uint8)
+        """The bytes that places point into. Not to be written to, and of a file not to be kept for long."""
+        held = self._chunk.buffer
+        return np.frombuffer(held.all() if isinstance(held, Span) else held, np.uint8)
+
+    @cached_property
+    def data(self) -> bytes:
+        """The same, in a form whose slices are bytes."""
+        return self.buffer.tobytes()
 
     @cached_property
     def ts_ns(self) -> I8:
@@ -55,7 +68,7 @@ class Columns:
     @property
     def offset(self) -> I8:
         """Where the frame begins in `buffer`."""
-        return np.asarray(self._column("offset"))
+        return np.asarray(self._column("offset").astype(np.int64))
 
     @property
     def length(self) -> U4:
@@ -123,35 +136,45 @@ class Columns:
 
     @cached_property
     def _headers(self) -> Headers:
-        return headers(self._chunk, self._stop).run(self._start, self._stop)
+        return headers(self._chunk, self._stop, self._store.flows).run(self._start, self._stop)
 
     @property
     def qrtr_type(self) -> U1:
         """Type of the QRTR packet, 255 for any above 254, 0 without a QRTR header."""
         return self._headers.packet
 
-    def _address(self, column: U4) -> U4:
-        return np.where(self.link == Link.QRTR, column, np.uint32(0))
+    def _end(self, ends: U8) -> U8:
+        return np.where(self.link == Link.QRTR, ends[self._headers.flow], np.uint64(0))
+
+    @cached_property
+    def source(self) -> U8:
+        """Where QRTR packets come from, port << 32 | node; 0 where there is no QRTR header."""
+        return self._end(self._store.flows.source)
+
+    @cached_property
+    def target(self) -> U8:
+        """Where QRTR packets go, the same way."""
+        return self._end(self._store.flows.target)
 
     @cached_property
     def src_node(self) -> U4:
         """Source node; 0 where there is no QRTR header."""
-        return self._address(self._headers.src_node)
+        return self.source.astype(np.uint32)
 
     @cached_property
     def src_port(self) -> U4:
         """Source port, the control port as `protocol.qrtr` widens it."""
-        return self._address(self._headers.src_port)
+        return (self.source >> np.uint64(32)).astype(np.uint32)
 
     @cached_property
     def dst_node(self) -> U4:
         """Destination node."""
-        return self._address(self._headers.dst_node)
+        return self.target.astype(np.uint32)
 
     @cached_property
     def dst_port(self) -> U4:
         """Destination port."""
-        return self._address(self._headers.dst_port)
+        return (self.target >> np.uint64(32)).astype(np.uint32)
 
     @cached_property
     def plain(self) -> Mask:
@@ -187,9 +210,11 @@ class Columns:
     @cached_property
     def tlv_start(self) -> I8:
         """Where the TLVs begin in `buffer`; means nothing where the frame is not plain."""
-        ctl = (self.link == Link.QMUX) & (self._headers.src_port == qmi.CTL)
-        size = np.where(ctl, qmi.CTL_HEADER.size, qmi.SERVICE_HEADER.size)
-        return self.offset + self._headers.message + size
+        places = self.offset + self._headers.message + qmi.SERVICE_HEADER.size
+        qmux = np.flatnonzero(self.link == Link.QMUX)
+        ctl = qmux[self._store.flows.source[self._headers.flow[qmux]] == qmi.CTL]
+        places[ctl] += qmi.CTL_HEADER.size - qmi.SERVICE_HEADER.size
+        return places
 
     @cached_property
     def tlv_length(self) -> U2:
@@ -221,7 +246,7 @@ class Columns:
         """Service the dissector names: of the QRTR port, or in the QMUX header; -1 unknown."""
         service: I8 = self._offered(0)[self.server]
         qmux = (self.link == Link.QMUX) & self._headers.plain
-        service[qmux] = self._headers.src_port[qmux]
+        service[qmux] = self._store.flows.source[self._headers.flow[qmux]]
         return service
 
     @cached_property
@@ -306,12 +331,14 @@ class TlvIndex:
 _TLV_CODES = ("u2", "u1", "u2", "i8")
 
 
-def headers(chunk: Chunk, stop: int) -> Headers:
+def headers(chunk: Chunk, stop: int, flows: Flows) -> Headers:
     """The header columns of a chunk's rows, read at least up to `stop`; the chunk keeps them."""
-    known, done = chunk.headers or (Headers.empty(CAPACITY if not chunk.full else chunk.count), 0)
+    known, done = chunk.headers or (Headers.empty(CAPACITY), 0)
     if done < stop:
+        # A file's chunk comes with its headers.
+        assert isinstance(chunk.buffer, bytearray)
         offset, length, link = (np.asarray(chunk.columns[name])[done:stop] for name in ("offset", "length", "link"))
         buffer = np.frombuffer(chunk.buffer, np.uint8)
-        read_headers(buffer, offset, length, link, known.run(done, stop))
+        read_headers(buffer, offset.astype(np.int64), length, link, flows, known.run(done, stop))
         chunk.headers = known, stop
     return known

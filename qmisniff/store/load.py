@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Capture files into a store: mapped and found in bulk where they are large, frame by frame where they are small.
+"""Capture files into a store: in bulk where they are large, frame by frame where they are small.
 
 Importing numpy takes longer than reading some thousand frames one by one.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -15,6 +14,7 @@ from typing import BinaryIO
 from qmisniff.capture_file import Reader
 from qmisniff.store import Store
 from qmisniff.store.compressed import expand
+from qmisniff.store.file_bytes import FileBytes
 
 _SMALL = 3 << 20  # bytes, about 20 thousand messages
 _BATCH = 500  # frames
@@ -31,14 +31,15 @@ class Loader:
         self.lost = 0
         stream, self._damage = expand(stream, name)
         self._reader = Reader(stream, name)
-        self._mapped: mmap.mmap | None = None
-        if os.fstat(stream.fileno()).st_size > small:
-            self._mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        self._name = name
+        self._file = FileBytes(stream) if os.fstat(stream.fileno()).st_size > small else None
 
     @property
     def damage(self) -> str:
         """Empty, or one line on what is wrong with the file; everything before it has been loaded."""
-        return self._damage or self._reader.damage
+        gone = self._file.gone if self._file is not None else 0
+        shorter = f"{self._name}: {gone} bytes at its end were cut off while it was open" if gone else ""
+        return self._damage or self._reader.damage or shorter
 
     @property
     def dropped(self) -> int:
@@ -47,10 +48,10 @@ class Loader:
 
     def into(self, store: Store) -> Iterator[int]:
         """Append the frames to the store, some at a time; yields how many rows it has now."""
-        if self._mapped is not None:
+        if self._file is not None and not len(store):
             from qmisniff.store.bulk import load
 
-            for lost in load(self._mapped, self._reader.records, store):
+            for lost in load(self._file, self._reader.records, store):
                 self.lost += lost
                 yield len(store)
             return

@@ -9,12 +9,15 @@ message id.
 from __future__ import annotations
 
 from array import array
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from qmisniff.frame import USB_LINKS, Frame, Link
 from qmisniff.protocol import qmi, qmux, qrtr, tftp
 from qmisniff.protocol.context import Context
 from qmisniff.tracker.transfers import Transfers
+
+if TYPE_CHECKING:
+    from qmisniff.tracker.pairs import Pairs
 
 Address = tuple[int, int]  # node, port
 
@@ -41,13 +44,6 @@ class Message(NamedTuple):
     key: Key
 
 
-class Left(Protocol):
-    """Unanswered requests in another form than `Tracker.open`."""
-
-    def hand_over(self, tracker: Tracker) -> None:
-        """Put them into `Tracker.open`."""
-
-
 class Tracker:
     """Knowledge about every frame added, by row (frame number - 1).
 
@@ -59,11 +55,11 @@ class Tracker:
         self.file_clients: dict[Address, Address] = {}  # who asked a TFTP server for a transfer -> that server
         self.transfers: dict[Address, tuple[Address, Server]] = {}  # port that answers it -> client, service
         self.open: dict[Key, int] = {}  # unanswered requests: key -> place
-        self.left: Left | None = None  # more of them, as the bulk tracker keeps them
+        self.pairs: Pairs | None = None  # more of them, as the bulk tracker keeps them
         self.changes: list[tuple[Address, Server | None]] = []  # of who offers what, since somebody looked
         self.offered: list[Server | None] = [None]  # every server there ever was, by number; 0 is none
         self.server_column = array("I")  # number of the server of each row
-        self.partner_column = array("i")
+        self.partners = array("i")  # row of its response or request, -1 none; complete once `pairs` has settled
         self.others: dict[int, list[int]] = {}  # row -> the partners of its second message and those behind it
         self.usb = Transfers()
         self.ts_column = array("q")
@@ -72,6 +68,13 @@ class Tracker:
 
     def __len__(self) -> int:
         return len(self.ts_column)
+
+    @property
+    def partner_column(self) -> array[int]:
+        """Of each row, the row of its response or its request; -1 none."""
+        if self.pairs is not None:
+            self.pairs.settle()
+        return self.partners
 
     @property
     def servers(self) -> dict[Address, Server]:
@@ -84,8 +87,8 @@ class Tracker:
 
     def add(self, frame: Frame) -> None:
         """Learn from the next frame. Never raises, whatever its bytes are."""
-        if self.left is not None:
-            self.left.hand_over(self)
+        if self.pairs is not None:
+            self.pairs.hand_over()
         row = len(self.ts_column)
         server = None
         if frame.link is Link.QMUX or frame.link in USB_LINKS:
@@ -95,7 +98,7 @@ class Tracker:
             messages = [message]
         self.changes.clear()
         self.server_column.append(self.number(server))
-        self.partner_column.append(_NONE)
+        self.partners.append(_NONE)
         self.ts_column.append(frame.ts_ns)
         for index, message in enumerate(messages):
             if message is None or message.type > qmi.RESPONSE:
@@ -125,7 +128,7 @@ class Tracker:
         if index:
             self.others[row][index - 1] = partner
         else:
-            self.partner_column[row] = partner
+            self.partners[row] = partner
 
     def learn(self, data: bytes, link: Link) -> tuple[Server | None, Message | None]:
         """Learn who offers what from a frame's bytes: the server it goes to or comes from, and the message in it."""
