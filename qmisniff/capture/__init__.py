@@ -4,20 +4,30 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 from qmisniff.capture.source import Availability, Source
 from qmisniff.errors import SourceUnavailable, UsageError
 
-# name -> module and class; imported when asked for. The first one that can run here is "auto".
+# name -> module and class; imported when asked for. The first one that can run here is "auto": never USB, where more is
+# to be seen than QMI.
 BACKENDS = {
     "kernel": ("qmisniff.capture.tap", "KernelTap"),
 }
+_USBMON = re.compile("usbmon[0-9]{1,3}", re.ASCII)
 # Another machine's kernel through a shell there: what its name begins with, and how it goes on.
 REMOTE = {"ssh": "ssh://USER@HOST", "adb": "adb:SERIAL", "exec": "exec:COMMAND"}
 
 
+def names() -> list[str]:
+    """Every source of this machine; usbmon0 also where it is missing, so that it can say why."""
+    from qmisniff.capture.usbmon import buses
+
+    return [*BACKENDS, *(buses() or ["usbmon0"])]
+
+
 def open_source(spec: str) -> Source:
-    """The source a user names, ready to be opened: a backend, "auto", or another machine (ssh://, adb:, exec:).
+    """The source a user names, ready to be opened: one of `names`, "auto", or another machine (ssh://, adb:, exec:).
 
     Raises UsageError for an unknown name, SourceUnavailable when "auto" finds none that can run here.
     """
@@ -28,14 +38,14 @@ def open_source(spec: str) -> Source:
         from qmisniff.capture.tap import KernelTap
 
         return KernelTap(RemoteTarget(spec), name=spec)
-    if spec not in BACKENDS:
-        known = ", ".join(["auto", *BACKENDS, *REMOTE.values()])
+    if spec not in BACKENDS and not _USBMON.fullmatch(spec):
+        known = ", ".join(["auto", *BACKENDS, "usbmonN", *REMOTE.values()])
         raise UsageError(f"there is no source {spec!r}", f"there is {known}")
     return _make(spec)
 
 
 def probe(name: str) -> Availability:
-    """Whether the backend `name` can run here."""
+    """Whether the source `name`, one of `names`, can run here."""
     source = _make(name)
     try:
         return source.probe()
@@ -54,6 +64,10 @@ def _first() -> Source:
 
 
 def _make(name: str) -> Source:
+    if _USBMON.fullmatch(name):
+        from qmisniff.capture.usbmon import UsbMonitor
+
+        return UsbMonitor(name)
     module, kind = BACKENDS[name]
     source: Source = getattr(importlib.import_module(module), kind)()
     return source

@@ -139,9 +139,9 @@ def tui(options: argparse.Namespace) -> int:
 
 def interfaces(options: argparse.Namespace) -> int:
     """`qmisniff interfaces`: every source, and whether it can run here."""
-    from qmisniff.capture import BACKENDS, probe
+    from qmisniff.capture import names, probe
 
-    for name in BACKENDS:
+    for name in names():
         state = probe(name)
         print(f"{name:<10} {'ready' if state.ok else 'not here':<9} {state.reason}")
         if state.remedy and not state.ok:

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from qmisniff.capture import BACKENDS, open_source, probe, tap
+from qmisniff.capture import names, open_source, probe, tap, usbmon
 from qmisniff.capture.source import Availability, Source
 from qmisniff.errors import SourceUnavailable, UsageError
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", names())
 def test_every_backend_is_a_source_that_can_be_asked(name: str) -> None:
     source: Source = open_source(name)
     state = probe(name)
@@ -23,14 +23,18 @@ def test_every_backend_is_a_source_that_can_be_asked(name: str) -> None:
 
 
 def test_unknown_names_are_told_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'ethernet'.*auto, kernel"):
+    with pytest.raises(UsageError, match=r"'ethernet'.*auto, kernel, usbmonN"):
         open_source("ethernet")
+    for name in ("usbmon", "usbmon1/../null", "usbmon-1", "usbmon1 "):
+        with pytest.raises(UsageError):
+            open_source(name)
 
 
 def test_auto_is_the_first_that_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tap.KernelTap, "probe", lambda self: Availability(True, "fit"))
     assert isinstance(open_source("auto"), tap.KernelTap)
     monkeypatch.setattr(tap.KernelTap, "probe", lambda self: Availability(False, "no kernel", "get one"))
+    monkeypatch.setattr(usbmon.UsbMonitor, "probe", lambda self: Availability(True, "it would capture keyboards"))
     with pytest.raises(SourceUnavailable, match=r"no kernel \(get one\)"):
         open_source("auto")
 
