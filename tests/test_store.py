@@ -261,7 +261,13 @@ def tlvs_tell_the_truth(columns: object) -> None:
     from qmisniff.store.columns import Columns
 
     assert isinstance(columns, Columns)
-    tlvs = columns.tlvs
+    odd = np.arange(len(columns)) % 2 == 1
+    some, tlvs = columns.tlvs_of(odd), columns.tlvs
+    wanted, kept = odd[tlvs.index], odd[some.index]
+    for one, other in ((tlvs.index, some.index), (tlvs.type, some.type), (tlvs.length, some.length),
+                       (tlvs.value, some.value)):  # fmt: skip
+        assert one[wanted].tolist() == other[kept].tolist()
+    assert (tlvs.broken & odd).tolist() == (some.broken & odd).tolist()
     listed: dict[int, list[tuple[int, int, int]]] = {}
     for index, kind, length, value in zip(tlvs.index, tlvs.type, tlvs.length, tlvs.value, strict=True):
         listed.setdefault(int(index), []).append((int(kind), int(length), int(value)))

@@ -186,7 +186,7 @@ class ColumnTests:
         of = self._of(name, columns)
         if not of.any():
             return columns.plain
-        tlvs = columns.tlvs
+        tlvs = columns.tlvs_of(of)
         absent = columns.plain & ~(of & tlvs.broken)
         for kind, tlv, _ in self._tlvs(name):
             rows = of & (columns.qmi_type == kind)

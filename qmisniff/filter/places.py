@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +76,7 @@ def gather(columns: Columns, of: Mask, places: Mapping[int, Place]) -> Column:
     values = np.zeros(size, np.float64 if fraction else np.uint64 if wide else np.int64)
     if not of.any():
         return Column(values, present, known)
-    tlvs = columns.tlvs
+    tlvs = columns.tlvs_of(of & reduce(operator.or_, [columns.qmi_type == kind for kind in places]))
     for kind, place in places.items():
         rows = of & (columns.qmi_type == kind)
         hit = np.flatnonzero((tlvs.type == place.tlv) & rows[tlvs.index])

@@ -70,7 +70,7 @@ class InOneTlv:
         yes, no = np.zeros(len(columns), bool), np.zeros(len(columns), bool)
         absent = columns.plain & wanted
         if (of & wanted).any():
-            tlvs = columns.tlvs
+            tlvs = columns.tlvs_of(of & wanted)
             absent &= ~(of & (tlvs.broken | (columns.tlv_length > MAX_FIELDS)))
             for kind, decoder in self._decoders.items():
                 rows = absent & of & (columns.qmi_type == kind)

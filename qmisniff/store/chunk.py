@@ -80,9 +80,11 @@ class Chunk:
         self.buffer = buffer
         self.count = count
         self.lost = lost
-        # What qmisniff.store.columns has made of it: headers up to a row, and all TLVs once nothing can be appended.
+        # What qmisniff.store.columns has made of it: headers up to a row, and all TLVs once nothing can be appended;
+        # until then, of how many rows TLVs were looked for.
         self.headers: tuple[Headers, int] | None = None
         self.tlvs: TlvIndex | None = None
+        self.walked = 0
         self._used = 0
         self._offset = columns["offset"]
         self._length = columns["length"]

@@ -13,7 +13,7 @@ from qmisniff.protocol import qmi
 from qmisniff.store.chunk import CAPACITY, COLUMNS, Chunk
 from qmisniff.store.file_bytes import Span
 from qmisniff.store.flows import Flows
-from qmisniff.store.headers import I4, I8, U1, U2, U4, U8, Any1, Headers, Mask, read_headers
+from qmisniff.store.headers import I4, I8, U1, U2, U4, U8, Any1, Headers, Mask, gather, read_headers
 
 if TYPE_CHECKING:
     from qmisniff.store import Store
@@ -210,7 +210,7 @@ class Columns:
     @cached_property
     def tlv_start(self) -> I8:
         """Where the TLVs begin in `buffer`; means nothing where the frame is not plain."""
-        places = self.offset + self._headers.message + qmi.SERVICE_HEADER.size
+        places: I8 = self.offset + self._headers.message + qmi.SERVICE_HEADER.size
         qmux = np.flatnonzero(self.link == Link.QMUX)
         ctl = qmux[self._store.flows.source[self._headers.flow[qmux]] == qmi.CTL]
         places[ctl] += qmi.CTL_HEADER.size - qmi.SERVICE_HEADER.size
@@ -225,11 +225,27 @@ class Columns:
     def tlvs(self) -> TlvIndex:
         """Every TLV of the plain messages."""
         chunk = self._chunk
-        if self._start or self._stop < chunk.count or not chunk.full:
-            return TlvIndex(self)
+        if not self._is_chunk:
+            return TlvIndex(self, np.flatnonzero(self.tlv_length))
         if chunk.tlvs is None:
-            chunk.tlvs = TlvIndex(self)
+            chunk.tlvs = TlvIndex(self, np.flatnonzero(self.tlv_length))
         return chunk.tlvs
+
+    def tlvs_of(self, rows: Mask) -> TlvIndex:
+        """The TLVs of at least these rows, as far as they are plain."""
+        chunk = self._chunk
+        if chunk.tlvs is None or not self._is_chunk:
+            wanted = np.flatnonzero(rows & (self.tlv_length > 0))
+            # Rows are walked again for each who asks, until that has cost as much as walking all of them once.
+            if chunk.walked + len(wanted) < chunk.count or not self._is_chunk:
+                chunk.walked += len(wanted)
+                return TlvIndex(self, wanted)
+        return self.tlvs
+
+    @property
+    def _is_chunk(self) -> bool:
+        """Whether these are all rows of a chunk to which none will be added."""
+        return self._chunk.full and self._start == 0 and self._stop == self._chunk.count
 
     # ---- what the tracker knows ----
 
@@ -284,34 +300,36 @@ class Columns:
 
 
 class TlvIndex:
-    """Every TLV of the plain messages of some columns: first all first ones, then all second ones, and so on.
+    """Every TLV of some of the plain messages of columns: first all first ones, then all second ones, and so on.
 
     `index` is the message's place in the columns, `type` and `length` the TLV's, `value` where its value begins in
     the buffer. `broken` marks messages of which no TLV is listed: they do not fill the message, or are too many.
     """
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, rows: I8) -> None:
         buffer = columns.buffer
         self.broken: Mask = np.zeros(len(columns), bool)
-        live = np.flatnonzero(columns.tlv_length).astype(np.int32)
+        live = rows.astype(np.int32)
         at = columns.tlv_start[live]
         end = at + columns.tlv_length[live]
         found: list[tuple[Any1, ...]] = []
         for _ in range(_MAX_TLVS):
-            if not len(live):
-                break
             heads = end - at >= qmi.TLV_HEAD.size
             if not heads.all():
                 self.broken[live[~heads]] = True
                 live, at, end = live[heads], at[heads], end[heads]
-            kind = buffer[at]
-            length = buffer[at + 1] | buffer[at + 2].astype(np.uint16) << 8
+            if not len(live):
+                break
+            # Type and length at once, with the byte before them: behind them there may be none.
+            head = gather(buffer, at - 1, _HEAD)
+            length = (head >> 16).astype(np.uint16)
             value = at + qmi.TLV_HEAD.size
-            found.append((live.astype(np.uint16), kind, length, value))
+            found.append((live.astype(np.uint16), (head >> 8).astype(np.uint8), length, value))
             at = value + length
             more = at < end
-            self.broken[live[at > end]] = True
-            live, at, end = live[more], at[more], end[more]
+            if not more.all():
+                self.broken[live[at > end]] = True
+                live, at, end = live[more], at[more], end[more]
         self.broken[live] = True
         index, types, lengths, values = (
             map(np.concatenate, zip(*found, strict=True)) if found else (np.empty(0, code) for code in _TLV_CODES)
@@ -328,6 +346,7 @@ class TlvIndex:
         return len(self.index)
 
 
+_HEAD = np.dtype("<u4")
 _TLV_CODES = ("u2", "u1", "u2", "i8")
 
 

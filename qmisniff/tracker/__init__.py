@@ -149,7 +149,9 @@ class Tracker:
 
     def context(self, row: int) -> Context:
         """What is known about the frame of this row by now."""
-        server, partner = self.offered[self.server_column[row]], self.partner_column[row]
+        if self.pairs is not None:
+            self.pairs.settle(row)
+        server, partner = self.offered[self.server_column[row]], self.partners[row]
         service, instance = server or (None, None)
         others = tuple(Context(row + 1, None, None, *self._paired(row, other)) for other in self.others.get(row, ()))
         transfer = self.usb.transfer(row)

@@ -7,6 +7,8 @@ They are found by sorting: in one place stand all messages of one client, server
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
+from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,9 +66,9 @@ class Pairs:
         """Take what follows the rows taken so far."""
         self._waiting.append(messages)
 
-    def settle(self) -> None:
-        """Pair all there is."""
-        if not self._waiting:
+    def settle(self, row: int | None = None) -> None:
+        """Pair all there is, unless the row that is asked about cannot have a partner."""
+        if not self._waiting or (row is not None and not self._counts(row)):
             return
         with self._lock:
             while batch := self._waiting[:_AT_ONCE]:
@@ -84,6 +86,15 @@ class Pairs:
                 self._tracker.open[source, target, txn, msgid] = place
             else:
                 self._tracker.open[_address(source), _address(target), txn, msgid] = place
+
+    def _counts(self, row: int) -> bool:
+        """May the row be one that waits and has a partner?"""
+        waiting = list(self._waiting)  # as it is now: another thread may be at work
+        number = bisect_right(waiting, row, key=attrgetter("first")) - 1
+        if number < 0 or row - waiting[number].first >= len(waiting[number].flow):
+            return False
+        messages, place = waiting[number], row - waiting[number].first
+        return messages.others is not None or bool(messages.paired[place] and messages.type[place] <= qmi.RESPONSE)
 
     def _pair(self, batch: list[Messages]) -> None:
         found = [self._of(messages) for messages in batch]
