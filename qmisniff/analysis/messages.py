@@ -92,7 +92,7 @@ def messages_table(found: Messages, names: Names) -> Table:
     def condition(at: int) -> str:
         service, msgid = int(found.service[at]), int(found.msgid[at])
         if msgid == NONE:
-            return f"not qmi.msgid and {of_service(service)}"
+            return f"not qmi.type and {of_service(service)}"
         kind = "==" if found.indication[at] else "!="
         of = f"qmi.service == {service}" if service != NONE else "not qmi.service"
         return f"{of} and qmi.msgid == 0x{msgid:04x} and qmi.type {kind} {qmi.INDICATION}"

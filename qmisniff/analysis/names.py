@@ -64,7 +64,7 @@ def of_service(service: int) -> str:
         return "tftp"
     if service != NONE:
         return f"(qmi.service == {service} or qrtr.service == {service})"
-    return "qrtr.type == data and not (qmi.service or qrtr.service or qrtr.ctrl or tftp)"
+    return "qrtr.type == 1 and not (qmi.service or qrtr.service or qrtr.ctrl or tftp)"
 
 
 def frame_column(name: str, title: str, rows: Any1, rank: int) -> Column:

@@ -156,7 +156,7 @@ def _decode(store: Store, dissector: Dissector, into: Packets, at: int) -> bool:
     values = dissector.values(store.frame(row), store.context(row))
     if "qrtr.ctrl.cmd" in values or values.get("qrtr.type", qrtr.DATA) != qrtr.DATA:
         return False
-    if "qmi.msgid" in values:
+    if "qmi.type" in values:  # else its header is cut short
         into.kind[at] = min(_first(values["qmi.type"]), 3)
         into.msgid[at] = _first(values["qmi.msgid"])
     elif "qrtr.dst_port" in values:
@@ -199,7 +199,7 @@ def end_condition(end: int, other: int) -> str:
     """A display filter for what these two ends say to each other."""
     if is_qmux(end):
         client = other if end & QMUX_SERVER else end
-        return f"qmux.service == {client >> 8 & 0xFF} and qmux.client == {client & 0xFF}"
+        return f"qmi.type and qmux.service == {client >> 8 & 0xFF} and qmux.client == {client & 0xFF}"
     return f"({_from_to(end, other)}) or ({_from_to(other, end)})"
 
 

@@ -21,6 +21,7 @@ from qmisniff.store.columns import Columns
 from qmisniff.store.headers import I8, Mask
 from qmisniff.tracker import Address, Server, Tracker
 
+_NEVER = 1 << 62  # a row that no capture has
 _PART = 256  # control packets read between two looks at whether to go on
 
 
@@ -238,8 +239,8 @@ def _count_traffic(offers: list[Offer], found: Packets) -> None:
     for offer in offers:
         end = np.uint64(offer.end)
         mine = place[np.searchsorted(ends, end, "left") : np.searchsorted(ends, end, "right")]
-        until = found.row[-1] + 1 if offer.until_row is None else offer.until_row
-        mine = mine[slice(*np.searchsorted(found.row[mine], (offer.row, until)))] if len(mine) else mine
+        begin, stop = np.searchsorted(found.row[mine], (offer.row, offer.until_row or _NEVER))
+        mine = mine[begin:stop]
         mine = mine[found.service[mine] == offer.server.service]
         offer.traffic = _traffic(found.take(mine), end)
         own = mine[(found.source[mine] == end) & (found.direction[mine] != Direction.INBOUND)]

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Messages and datagrams as columns say what decoding every frame says."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from qmisniff.analysis.packets import end_condition, packets
+from qmisniff.filter import compile_filter
+from qmisniff.store import Store
+from tests.analysis.traffic import captures, dissector, end_name, few, read
+
+
+@few
+@given(captures())
+def test_columns_say_what_the_trees_say(capture: tuple[Store, list[int]]) -> None:
+    store, rows = capture
+    found = packets(store, dissector(), rows)
+    ends = [end_name(end) for end in found.source.tolist()], [end_name(end) for end in found.target.tolist()]
+    columns = (found.row, found.kind, found.service, found.msgid, found.result, found.error)
+    assert list(zip(*(column.tolist() for column in columns), *ends, strict=True)) == read(store, rows)
+    for at, row in enumerate(found.row.tolist()):
+        frame, context = store.frame(row), store.context(row)
+        assert (found.ts_ns[at], found.size[at], found.direction[at]) == (frame.ts_ns, frame.orig_len, frame.direction)
+        assert store.tasks[found.task[at]] == (frame.pid, frame.comm)
+        assert found.partner[at] == (context.request or context.response or 0) - 1
+
+
+@few
+@given(captures())
+def test_a_condition_passes_what_goes_between_two_ends(capture: tuple[Store, list[int]]) -> None:
+    store, _ = capture
+    found = packets(store, dissector(), range(len(store)))
+    for one, two in {*zip(found.source.tolist(), found.target.tolist(), strict=True)}:
+        chosen = compile_filter(end_condition(one, two), dissector().registry)
+        passed = [
+            row for row in found.row.tolist() if chosen.matches(store.frame(row), store.context(row), dissector())
+        ]
+        both = ((found.source == one) & (found.target == two)) | ((found.source == two) & (found.target == one))
+        assert passed == found.row[both].tolist()
