@@ -59,8 +59,7 @@ def message(draw: st.DrawFn) -> tuple[Link, bytes]:
     kind = draw(st.sampled_from((0, 0, 2, 2, 4, 6)))
     lte = make.tlv(0x14, struct.pack("<bbhh", -60, -10, draw(st.integers(-120, -60)), 5))
     tlvs = draw(st.sampled_from(RESULTS)) if kind == 2 else b""
-    body = make.qmi(kind, draw(st.integers(1, 2)), draw(st.sampled_from((EMPTY = len(make.qrtr(b""))
-GET_IDS, GET_SIGNAL_INFO))), tlvs,
+    body = make.qmi(kind, draw(st.integers(1, 2)), draw(st.sampled_from((GET_IDS, GET_SIGNAL_INFO))), tlvs,
                     draw(st.sampled_from((b"", lte, make.tlv(0x99, b"x")))))  # fmt: skip
     match draw(st.integers(0, 11)):
         case 0:
