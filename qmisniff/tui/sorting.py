@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from qmisniff.dissect import Dissector, Summary
+from qmisniff.field import Value
 from qmisniff.filter import compile_filter
+from qmisniff.filter.columns import ColumnTests
 from qmisniff.frame import Link
 from qmisniff.protocol import qrtr
 from qmisniff.store import Store
@@ -126,25 +128,50 @@ class _Keys:
 
     def _field(self, name: str) -> tuple[Any1, Any1]:
         """The first value of a field in each row."""
-        present = np.zeros(self._stop, bool)
-        values: dict[int, object] = {}
-        chosen = compile_filter(name, self._dissector.registry)
-        for found in chosen.rows(self._store, self._dissector, 0, self._stop, self._cancel):
-            self._go_on()
-            for row in found.rows:
-                held = self._dissector.values(self._store.frame(row), self._store.context(row)).get(name)
-                first = held[0] if isinstance(held, list) else held
-                if first is not None:
-                    values[row] = first
-        self._go_on()
-        rows = np.fromiter(values, np.int64, len(values))
-        present[rows] = True
-        numbers = all(isinstance(each, int | float) for each in values.values())
-        ranked = sorted(set(values.values()) if numbers else {str(each) for each in values.values()})  # type: ignore[type-var]
-        ranks = {value: rank for rank, value in enumerate(ranked)}
-        keys = np.zeros(self._stop, np.int64)
-        keys[rows] = [ranks[value if numbers else str(value)] for value in values.values()]
+        tests = ColumnTests(self._store, self._dissector.registry)
+        made = [(columns.first, tests.column(name, columns)) for columns in self._columns()]
+        if not all(column is not None for _, column in made):
+            return self._ranked(self._decoded(name))
+        keys = np.concatenate([column.values.astype(np.float64) for _, column in made if column is not None])
+        present = np.concatenate([column.present for _, column in made if column is not None])
+        known = np.concatenate([column.known for _, column in made if column is not None])
+        for row in np.flatnonzero(~known).tolist():
+            if row % _PART == 0:
+                self._go_on()
+            value = self._first(name, row)
+            if isinstance(value, int | float):
+                keys[row], present[row] = value, True
         return keys, present
+
+    def _decoded(self, name: str) -> dict[int, Value]:
+        """The first value of a field that no column has, by row."""
+        found: dict[int, Value] = {}
+        chosen = compile_filter(name, self._dissector.registry)
+        for part in chosen.rows(self._store, self._dissector, 0, self._stop, self._cancel):
+            self._go_on()
+            values = ((row, self._first(name, row)) for row in part.rows)
+            found.update((row, value) for row, value in values if value is not None)
+        self._go_on()
+        return found
+
+    def _first(self, name: str, row: int) -> Value:
+        held = self._dissector.values(self._store.frame(row), self._store.context(row)).get(name)
+        first: Value = held[0] if isinstance(held, list) else held
+        return first
+
+    def _ranked(self, values: dict[int, Value]) -> tuple[Any1, Any1]:
+        keys, present = np.zeros(self._stop, np.float64), np.zeros(self._stop, bool)
+        numbers = all(isinstance(value, int | float) for value in values.values())
+        shown = {row: value if numbers else _text(value) for row, value in values.items()}
+        ranks = {value: rank for rank, value in enumerate(sorted(set(shown.values())))}  # type: ignore[type-var]
+        rows = np.fromiter(shown, np.int64, len(shown))
+        keys[rows] = [ranks[value] for value in shown.values()]
+        present[rows] = True
+        return keys, present
+
+
+def _text(value: Value) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 _ALONE = np.iinfo(np.int64).max  # stands for every row whose summary only the dissector knows
