@@ -40,6 +40,8 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
+    # numpy brings a library of linear algebra, which nothing here uses: starting its threads is half of numpy's import.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser, verbs = command_line()
     if not given:
