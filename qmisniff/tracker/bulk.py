@@ -128,11 +128,13 @@ def _learn(
     which of these rows hold no message."""
     changing = np.flatnonzero((seen.packet != 0) & ~data_rows)
     changing = changing[np.isin(_commands(seen, changing), _LEARNT)]
-    wanted = np.union1d(changing, _files(tracker, flows, seen, data_rows, changing))
+    wanted = np.zeros(len(data_rows), bool)
+    wanted[changing] = True
+    wanted[_files(tracker, flows, seen, data_rows, changing)] = True
     history: list[tuple[int, int, int]] = []
     exceptions: dict[int, int] = {}
     silent: list[int] = []
-    for row in wanted.tolist():
+    for row in np.flatnonzero(wanted).tolist():
         server, message = tracker.learn(_bytes(seen, row), Link.QRTR)
         for address, changed in tracker.changes:
             history.append((_key(address), row, tracker.number(changed)))
@@ -181,7 +183,7 @@ def _files(tracker: Tracker, flows: Flows, seen: Seen, data_rows: Mask, changing
     asking = np.isin(flows.target, known)
     there = np.zeros(len(asking), bool)
     there[seen.flow[data_rows]] = True
-    ends = np.union1d(np.array(sorted(servers | clients), np.uint64), flows.source[asking & there])
+    ends = np.concatenate([np.array(sorted(servers | clients), np.uint64), flows.source[asking & there]])
     meant = np.isin(flows.source, ends) | np.isin(flows.target, ends)
     return np.flatnonzero(data_rows & meant[seen.flow])
 
