@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,10 +17,13 @@ from qmisniff.printable import plain
 
 if TYPE_CHECKING:
     from qmisniff.capture_file import Reader
+    from qmisniff.cli.progress import Progress
     from qmisniff.dissect import Dissector
     from qmisniff.filter import Filter
     from qmisniff.store import Store
     from qmisniff.store.load import Loader
+
+_AT_ONCE = 4096  # packets printed between two looks at the clock
 
 
 def add(verbs: Verbs) -> None:
@@ -104,6 +107,7 @@ def capture(options: argparse.Namespace) -> int:
 def read(options: argparse.Namespace) -> int:
     """`qmisniff read`: print a capture."""
     from qmisniff.capture_file import Reader
+    from qmisniff.cli.progress import Progress
     from qmisniff.dissect import Dissector
     from qmisniff.export import Detail, open_format
     from qmisniff.filter import compile_filter
@@ -120,9 +124,10 @@ def read(options: argparse.Namespace) -> int:
         chosen = compile_filter(options.filter, definitions) if options.filter is not None else None
         form = open_format(options.format, dissector, sys.stdout, detail)
         store = Store()
-        for row in _rows(store, reader, chosen, dissector, options.count):
-            form.write(store.frame(row), store.context(row))
-        form.close()
+        with Progress(sys.stderr, sys.stdout) as progress:
+            for rows in _rows(store, reader, chosen, dissector, options.count, progress):
+                form.rows(store, rows)
+            form.close()
     if reader.damage:
         print(f"qmisniff: {plain(reader.damage)}", file=sys.stderr)
         return 1
@@ -150,25 +155,33 @@ def interfaces(options: argparse.Namespace) -> int:
 
 
 def _rows(
-    store: Store, source: Loader | Reader, chosen: Filter | None, dissector: Dissector, count: int | None
-) -> Iterator[int]:
+    store: Store,
+    source: Loader | Reader,
+    chosen: Filter | None,
+    dissector: Dissector,
+    count: int | None,
+    progress: Progress,
+) -> Iterator[Sequence[int]]:
     """The rows to print, out of the first `count`, as the store fills: after all of a file, so that requests know their
     responses, or one by one."""
     if not isinstance(source, Iterable):
-        for _ in source.into(store):
-            pass
+        for loaded in source.into(store):
+            progress.at("reading", loaded)
         stop = len(store) if count is None else min(count, len(store))
         if chosen is None:
-            yield from range(stop)
+            for start in range(0, stop, _AT_ONCE):
+                yield range(start, min(start + _AT_ONCE, stop))
+                progress.at("printing", start + _AT_ONCE, stop)
             return
         for found in chosen.rows(store, dissector, 0, stop):
-            yield from found.rows
+            yield found.rows
+            progress.at("filtering", found.stop, stop)
         return
     for frame in source:
         store.extend([frame])
         row = len(store) - 1
         if chosen is None or chosen.matches(store.frame(row), store.context(row), dissector):
-            yield row
+            yield [row]
             sys.stdout.flush()
         if len(store) == count:
             return

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from qmisniff.definitions import Registry
@@ -146,17 +146,20 @@ class SummarySink(ValuesSink):
         protocol = "QMI" if service is None else f"QMI_{registry.service_name(service)}"
         if "qmi.length" not in into:
             return protocol, "cut short"
-        kind = qmi.TYPES.get(into.get("qmi.type", 3), "Unknown type")
         title = into.get("qmi.msgid.label") or f"0x{into['qmi.msgid']:04x}"
-        info = f"{kind}: {title}, txn {into['qmi.txn']}"
-        if into.get("qmi.result"):
-            error = into.get("qmi.error", 0)
-            error = error[0] if isinstance(error, list) else error
-            info += f", error {error} {ERRORS.get(error, 'UNKNOWN')}"
-        if self.names:
-            more = " ..." if len(self.names) > _SHOWN_TLVS else ""
-            info += f" ({', '.join(self.names[:_SHOWN_TLVS])}{more})"
-        return protocol, info
+        error = into.get("qmi.error", 0) if into.get("qmi.result") else None
+        error = error[0] if isinstance(error, list) else error
+        return protocol, message_info(into.get("qmi.type", 3), title, into["qmi.txn"], error, self.names)
+
+
+def message_info(kind: int, title: str, txn: object, error: int | None, names: Sequence[str]) -> str:
+    """What a row says of a QMI message: `error` where the request failed, `names` of its TLVs but for the result."""
+    info = f"{qmi.TYPES.get(kind, 'Unknown type')}: {title}, txn {txn}"
+    if error is not None:
+        info += f", error {error} {ERRORS.get(error, 'UNKNOWN')}"
+    if names:
+        info += f" ({', '.join(names[:_SHOWN_TLVS])}{' ...' if len(names) > _SHOWN_TLVS else ''})"
+    return info
 
 
 class _Aside:

@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Decoded frames as output: one module a format, one table of them.
 
-A format is a class made from a dissector, an output stream and a `Detail`; `write` takes one frame after another,
-`close` ends the document.
+A format is a class made from a dissector, an output stream and a `Detail`; `write` takes a frame, `rows` takes frames
+of a store, `close` ends the document.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from qmisniff.dissect import Dissector
 from qmisniff.field import Field
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
+from qmisniff.store import Store
+
+FEW = 1000  # rows: asking columns about so many takes as long as decoding them
 
 FORMATS = {  # name -> module, class, what it is
     "text": ("qmisniff.export.text", "TextFormat", "one line a packet; -V adds the tree, -x the bytes"),
@@ -45,18 +50,24 @@ class Detail:
         return [layer for layer in root.children if self.frame or layer.spec.name not in FRAME_LAYERS]
 
 
-class Format(Protocol):
+class Format(ABC):
     """What every format offers."""
 
+    @abstractmethod
     def __init__(self, dissector: Dissector, out: TextIO, detail: Detail) -> None: ...
 
+    @abstractmethod
     def write(self, frame: Frame, context: Context) -> None:
         """Print one frame."""
-        ...
 
+    def rows(self, store: Store, rows: Sequence[int]) -> None:
+        """Print the frames of these rows, in order. Formats that can ask columns override it."""
+        for row in rows:
+            self.write(store.frame(row), store.context(row))
+
+    @abstractmethod
     def close(self) -> None:
         """Print what ends the document; the stream stays open."""
-        ...
 
 
 def open_format(name: str, dissector: Dissector, out: TextIO, detail: Detail) -> Format:

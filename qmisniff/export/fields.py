@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from qmisniff.dissect import Dissector
 from qmisniff.errors import UsageError
-from qmisniff.export import Detail
+from qmisniff.export import Detail, Format
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.frame import Frame
 from qmisniff.printable import plain
@@ -57,7 +57,7 @@ def layout_of(options: Iterable[str], start: Layout) -> Layout:
     return start
 
 
-class FieldsFormat:
+class FieldsFormat(Format):
     """A line a packet with the values of `Detail.fields`. Raises UsageError for a name that does not exist."""
 
     start = Layout()

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.text import field_text
-from qmisniff.export import Detail
+from qmisniff.export import Detail, Format
 from qmisniff.field import Field, Value
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
@@ -23,7 +23,7 @@ from qmisniff.protocol.context import Context
 SCHEMA = 1
 
 
-class JsonFormat:
+class JsonFormat(Format):
     """An array of packets, each written as soon as it comes."""
 
     def __init__(self, dissector: Dissector, out: TextIO, detail: Detail) -> None:

@@ -13,7 +13,7 @@ import json
 from typing import Any, TextIO
 
 from qmisniff.dissect import Dissector
-from qmisniff.export import FRAME_LAYERS, Detail
+from qmisniff.export import FRAME_LAYERS, Detail, Format
 from qmisniff.export.json import plain_value
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
@@ -24,7 +24,7 @@ _FRAME_NAMES = tuple(f"{layer}." for layer in FRAME_LAYERS)
 _encode = json.JSONEncoder(default=bytes.hex, allow_nan=False, separators=(", ", ": ")).encode
 
 
-class NdjsonFormat:
+class NdjsonFormat(Format):
     """A line a packet, each whole as soon as it is written."""
 
     def __init__(self, dissector: Dissector, out: TextIO, detail: Detail) -> None:

@@ -4,27 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.text import field_text
-from qmisniff.export import Detail
+from qmisniff.export import FEW, Detail, Format
 from qmisniff.field import Field
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
+from qmisniff.store import Store
+
+if TYPE_CHECKING:
+    from qmisniff.export.packet_list import PacketList
+
+_ROW = "%6d %11.6f %14s → %-14s %-9s %5d  %s"
 
 
-class TextFormat:
+class TextFormat(Format):
     """One line a packet, as aligned columns; with detail, the tree and the bytes below it."""
 
     def __init__(self, dissector: Dissector, out: TextIO, detail: Detail) -> None:
         self._dissector = dissector
         self._out = out
         self._detail = detail
-        self._start_ns: int | None = None
+        self._start_ns = 0
+        self._list: PacketList | None = None
 
     def write(self, frame: Frame, context: Context) -> None:
-        """Print one frame; times are seconds since the first frame written."""
+        """Print one frame."""
         lines = [self._row(frame, context)] if self._detail.frame else []
         if self._detail.tree:
             lines += tree_lines(self._detail.layers(self._dissector.tree(frame, context)))
@@ -34,18 +41,34 @@ class TextFormat:
             lines.append("")
         self._out.write("\n".join(lines) + "\n")
 
+    def rows(self, store: Store, rows: Sequence[int]) -> None:
+        """Print the frames of these rows; times are seconds since the first frame of the store."""
+        if not len(store):
+            return
+        self._start_ns = store.tracker.ts_ns(0)
+        if len(rows) < FEW or self._detail.tree or self._detail.bytes:
+            super().rows(store, rows)
+            return
+        from qmisniff.export.batches import batches
+        from qmisniff.export.packet_list import PacketList
+
+        self._list = self._list or PacketList(store, self._dissector)
+        for columns, places in batches(store, rows):
+            numbers = (places + (columns.first + 1)).tolist()
+            since = ((columns.ts_ns[places] - self._start_ns) / 1e9).tolist()
+            source, destination, protocol, info = self._list.rows(columns, places)
+            cells = zip(
+                numbers, since, source, destination, protocol, columns.length[places].tolist(), info, strict=True
+            )
+            self._out.write("\n".join(map(_ROW.__mod__, cells)) + "\n")
+
     def close(self) -> None:
         """Nothing ends a text."""
 
     def _row(self, frame: Frame, context: Context) -> str:
-        if self._start_ns is None:
-            self._start_ns = frame.ts_ns
         row = self._dissector.summary(frame, context)
         since = (frame.ts_ns - self._start_ns) / 1e9
-        return (
-            f"{context.number:>6} {since:>11.6f} {row.source:>14} → {row.destination:<14} "
-            f"{row.protocol:<9} {len(frame.data):>5}  {row.info}"
-        )
+        return _ROW % (context.number, since, row.source, row.destination, row.protocol, len(frame.data), row.info)
 
 
 def tree_lines(layers: Sequence[Field], indent: str = "    ") -> Iterator[str]:

@@ -6,12 +6,14 @@ from __future__ import annotations
 import numpy as np
 
 from qmisniff.definitions import Registry
-from qmisniff.definitions.model import RESULT_TLV, Message
+from qmisniff.definitions.model import RESULT_TLV, Bytes, Message, Text, Type
 from qmisniff.definitions.registry import Service
 from qmisniff.dissect.message import MessageDecoder
 from qmisniff.dissect.sinks import EXPERT_MESSAGE, EXPERT_SEVERITY
 from qmisniff.dissect.tlv import MAX_FIELDS, RESULT_DECODER, UNDECODED, TlvDecoder
+from qmisniff.field import Severity
 from qmisniff.filter.evaluate import WITHOUT, passes
+from qmisniff.filter.extent import Extent, extent
 from qmisniff.filter.literals import Value
 from qmisniff.filter.places import fixed_size
 from qmisniff.filter.resolve import FieldValues, Test
@@ -21,10 +23,12 @@ from qmisniff.protocol import qmi
 from qmisniff.store.columns import Columns
 
 COMPLAINTS = frozenset({EXPERT_SEVERITY.name, EXPERT_MESSAGE.name, UNDECODED.name})  # fields of messages with problems
-_UNKNOWN, _VARIES = -1, -2  # in place of the one length that a TLV has
+_UNKNOWN, _VARIES, _ANY = -1, -2, -3  # in place of the one length that a TLV has; of _ANY length all are right
+_EXTENT = np.dtype([("least", "i8"), ("at", "i8"), ("size", "u1"), ("unit", "i8")])
+_DECODED = Extent(-1)  # in place of the extent of values that only decoding tells about
 
 
-class _Kind:
+class Kind:
     """One kind of message: a type of a message of a service, or of all that are not described."""
 
     def __init__(self, service: Service | None, message: Message | None, kind: int) -> None:
@@ -38,9 +42,17 @@ class _Kind:
             self.mandatory = [tlv.id for tlv in decoder.mandatory]
             self.described = self.strict = decoder.known
         self.lengths = np.full(256, _UNKNOWN, np.int32)
+        self.extents = np.zeros(256, _EXTENT)
         for tlv, found in self.tlvs.items():
-            size = fixed_size(found.plain_type) if found.plain_type is not None else None
-            self.lengths[tlv] = _VARIES if size is None else size
+            self.lengths[tlv] = _length(found.plain_type)
+            self.extents[tlv] = (extent(found.plain_type) if found.plain_type is not None else None) or _DECODED
+
+
+def _length(kind: Type | None) -> int:
+    if isinstance(kind, Text | Bytes) and kind.length.form == "rest":
+        return _ANY
+    size = fixed_size(kind) if kind is not None else None
+    return _VARIES if size is None else size
 
 
 class Descriptions:
@@ -49,36 +61,54 @@ class Descriptions:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._numbers: dict[tuple[int, int, int], int] = {}
-        self._kinds: list[_Kind] = []
+        self._kinds: list[Kind] = []
         self._lengths = np.empty((0, 256), np.int32)
+        self._extents = np.empty((0, 256), _EXTENT)
         self._needed = np.empty((0, 256), bool)
-        self._right = Asked(self._is_right)
+        self._right = Asked(lambda which, raw: self._problem(which, raw) is None)
+        self._sound = Asked(lambda which, raw: self._problem(which, raw) is not Severity.ERROR)
 
     def right(self, columns: Columns, wanted: Mask) -> Mask:
-        """Which of these plain messages are surely without any problem."""
+        """Which of these frames are plain messages and surely without any problem."""
         kinds = self._kinds_of(columns)
-        strict, described = (
-            np.array([getattr(kind, name) for kind in self._kinds]) for name in ("strict", "described")
-        )
+        strict = np.array([kind.strict for kind in self._kinds])
+        described = np.array([kind.described for kind in self._kinds])
         tlvs = columns.tlvs
-        right: Mask = (
-            wanted & columns.plain & ~columns.compound & (columns.lost == 0) & (columns.orig_len == columns.length)
-        )
-        right &= ~tlvs.broken & (columns.tlv_length <= MAX_FIELDS) & described[kinds]
-        kind = kinds[tlvs.index]
-        lengths = self._lengths[kind, tlvs.type]
-        wrong = (lengths >= 0) & (lengths != tlvs.length) | (lengths == _UNKNOWN) & strict[kind]
+        right = wanted & _whole(columns) & ~columns.compound & described[kinds]
+        right &= (columns.lost == 0) & (columns.orig_len == columns.length)
+        lengths = self._lengths[kinds[tlvs.index], tlvs.type]
+        wrong = (lengths >= 0) & (lengths != tlvs.length) | (lengths == _UNKNOWN) & strict[kinds[tlvs.index]]
         right[tlvs.index[wrong]] = False
         heads = np.sort(tlvs.index.astype(np.uint32) << 8 | tlvs.type)
         right[heads[1:][heads[1:] == heads[:-1]] >> 8] = False
-        needed = np.bincount(tlvs.index[self._needed[kind, tlvs.type]], minlength=len(columns))
+        needed = np.bincount(tlvs.index[self._needed[kinds[tlvs.index], tlvs.type]], minlength=len(columns))
         right &= (needed == self._needed.sum(axis=1)[kinds]) | self._failed(columns)
-        varying = np.flatnonzero((lengths == _VARIES) & right[tlvs.index])
-        values = values_of(columns, tlvs.value[varying], tlvs.length[varying])
-        which = (kind[varying] << 8 | tlvs.type[varying]).tolist()
-        answers = self._right.all(zip(which, values, strict=True))
-        right[tlvs.index[varying][~answers]] = False
-        return right
+        return self._ask(self._right, columns, right, kinds, lengths == _VARIES)
+
+    def sound(self, columns: Columns, wanted: Mask) -> Mask:
+        """Which of these frames are plain messages without any error: no TLV ends too early."""
+        kinds = self._kinds_of(columns)
+        tlvs = columns.tlvs
+        sound = wanted & _whole(columns)
+        extents = self._extents[kinds[tlvs.index], tlvs.type]
+        least = extents["least"]
+        sound[tlvs.index[least > tlvs.length]] = False
+        for size in (1, 2, 4):
+            counted = np.flatnonzero((extents["size"] == size) & sound[tlvs.index])
+            places = tlvs.value[counted] + extents["at"][counted]
+            count = columns.take(places, size).view(f"<u{size}")[:, 0].astype(np.int64)
+            short = least[counted] + count * extents["unit"][counted] > tlvs.length[counted]
+            sound[tlvs.index[counted[short]]] = False
+        return self._ask(self._sound, columns, sound, kinds, least < 0)
+
+    def _ask(self, asked: Asked, columns: Columns, rows: Mask, kinds: Numbers, which: Mask) -> Mask:
+        """Those of these rows of which all these TLVs are as asked."""
+        tlvs = columns.tlvs
+        found = np.flatnonzero(which & rows[tlvs.index])
+        values = values_of(columns, tlvs.value[found], tlvs.length[found])
+        keys = (kinds[tlvs.index[found]] << 8 | tlvs.type[found]).tolist()
+        rows[tlvs.index[found][~asked.all(zip(keys, values, strict=True))]] = False
+        return rows
 
     def by_unknown(self, test: Test, columns: Columns, wanted: Mask) -> Verdict:
         """A test whose only field is the value of TLVs that are not described."""
@@ -95,6 +125,10 @@ class Descriptions:
             passed[row] = passes(test, _Bytes(each))
         return Verdict(known & passed, known & ~passed)
 
+    def kind(self, service: int, msgid: int, kind: int) -> Kind:
+        """What is said about the messages of a service (-1: it is not known), an id and a type."""
+        return self._kinds[self._number((service + 1) << 24 | msgid << 8 | kind)]
+
     def _kinds_of(self, columns: Columns) -> Numbers:
         """The number of each row's kind of message; means nothing where the frame is not plain."""
         keys = columns.service + 1 << 24 | columns.msgid.astype(np.int64) << 8 | columns.qmi_type
@@ -109,9 +143,10 @@ class Descriptions:
         same = (number, msgid, kind) if message else (service is None, -1, kind)
         if same not in self._numbers:
             self._numbers[same] = len(self._kinds)
-            made = _Kind(service, message, kind)
+            made = Kind(service, message, kind)
             self._kinds.append(made)
             self._lengths = np.vstack([self._lengths, made.lengths])
+            self._extents = np.vstack([self._extents, made.extents])
             self._needed = np.vstack([self._needed, np.isin(np.arange(256), made.mandatory)])
         return self._numbers[same]
 
@@ -124,9 +159,16 @@ class Descriptions:
         failed[tlvs.index[result][codes != 0]] = True
         return failed
 
-    def _is_right(self, which: int, raw: bytes) -> bool:
+    def _problem(self, which: int, raw: bytes) -> Severity | None:
         decoder = self._kinds[which >> 8].tlvs[which & 0xFF]
-        return decoder.values(raw, 0, len(raw), {}, [MAX_FIELDS]) is None
+        problem = decoder.values(raw, 0, len(raw), {}, [MAX_FIELDS])
+        return problem.severity if problem else None
+
+
+def _whole(columns: Columns) -> Mask:
+    """Plain messages whose TLVs are all there and not too many to decode."""
+    whole: Mask = columns.plain & ~columns.tlvs.broken & (columns.tlv_length <= MAX_FIELDS)
+    return whole
 
 
 class _Bytes:
