@@ -105,26 +105,26 @@ def tasks_of(groups: Groups, task: Any1, which: Mask) -> list[tuple[int, ...]]:
 def conversations_table(found: Conversations, names: Names) -> Table:
     """The busiest on top."""
     columns = (
-        table.named("client", "Client", found.client, end_text, 12, 3),
-        table.texts("client_processes", "Process", [names.tasks(each) for each in found.client_tasks], 20, 2),
-        table.named("server", "Server", found.server, end_text, 8, 4),
-        table.texts("server_processes", "Server process", [names.tasks(each) for each in found.server_tasks], 16, 12),
+        table.named("client", "Client", found.client, end_text),
+        table.texts("client_processes", "Process", [names.tasks(each) for each in found.client_tasks]),
         *service_columns(found.service, names),
-        table.numbers("packets", "Packets", found.packets, 8, 1),
-        table.numbers("bytes", "Bytes", found.bytes, 11, 5),
-        table.numbers("sent", "Sent", found.sent, 7, 11),
-        table.numbers("received", "Rcvd", found.received, 7, 11),
-        table.numbers("requests", "Req", found.requests, 7, 9),
-        table.numbers("responses", "Resp", found.responses, 7, 10),
-        table.numbers("indications", "Ind", found.indications, 7, 8),
-        table.numbers("errors", "Errors", found.errors, 6, 6),
-        table.numbers("unanswered", "Unansw", found.unanswered, 6, 7),
-        time_column("first", "First", found.first_ns, names, 9),
-        time_column("last", "Last", found.last_ns, names, 9),
+        table.named("server", "Server", found.server, end_text),
+        table.numbers("packets", "Packets", found.packets),
+        table.numbers("errors", "Errors", found.errors),
+        table.numbers("unanswered", "Unanswered", found.unanswered),
+        table.numbers("bytes", "Bytes", found.bytes),
+        table.numbers("requests", "Requests", found.requests),
+        table.numbers("responses", "Responses", found.responses),
+        table.numbers("indications", "Indications", found.indications),
+        table.numbers("sent", "Sent", found.sent),
+        table.numbers("received", "Received", found.received),
+        time_column("first", "First", found.first_ns, names),
+        time_column("last", "Last", found.last_ns, names),
+        table.texts("server_processes", "Server process", [names.tasks(each) for each in found.server_tasks]),
     )
 
     def condition(at: int) -> str:
         ends = end_condition(int(found.client[at]), int(found.server[at]))
         return ends if is_qmux(int(found.client[at])) else f"{of_service(int(found.service[at]))} and ({ends})"
 
-    return Table(columns, len(found.client), ("packets", True), lambda at: int(found.first[at]), condition)
+    return Table(columns, found.first, ("packets", True), condition)

@@ -75,18 +75,18 @@ def messages_table(found: Messages, names: Names) -> Table:
     """The most frequent on top."""
     columns = (
         *service_columns(found.service, names),
-        message_column(found.service, found.msgid, found.indication, names, 26),
-        table.numbers("packets", "Packets", found.packets, 8, 1),
-        table.numbers("requests", "Req", found.requests, 7, 8),
-        table.numbers("responses", "Resp", found.responses, 7, 9),
-        table.numbers("indications", "Ind", found.indications, 7, 7),
-        table.numbers("bytes", "Bytes", found.bytes, 11, 4),
-        table.numbers("errors", "Errors", found.errors, 6, 2),
-        table.numbers("unanswered", "Unansw", found.unanswered, 6, 3),
-        _time("time_min", "Min", found.least_ns, 6),
-        _time("time_median", "Median", found.median_ns, 4),
-        _time("time_p95", "p95", found.p95_ns, 5),
-        _time("time_max", "Max", found.most_ns, 5),
+        message_column(found.service, found.msgid, found.indication, names),
+        table.numbers("packets", "Packets", found.packets),
+        table.numbers("errors", "Errors", found.errors),
+        table.numbers("unanswered", "Unanswered", found.unanswered),
+        _time("time_median", "Median", found.median_ns),
+        _time("time_p95", "p95", found.p95_ns),
+        _time("time_max", "Max", found.most_ns),
+        _time("time_min", "Min", found.least_ns),
+        table.numbers("bytes", "Bytes", found.bytes),
+        table.numbers("requests", "Requests", found.requests),
+        table.numbers("responses", "Responses", found.responses),
+        table.numbers("indications", "Indications", found.indications),
     )
 
     def condition(at: int) -> str:
@@ -97,8 +97,8 @@ def messages_table(found: Messages, names: Names) -> Table:
         of = f"qmi.service == {service}" if service != NONE else "not qmi.service"
         return f"{of} and qmi.msgid == 0x{msgid:04x} and qmi.type {kind} {qmi.INDICATION}"
 
-    return Table(columns, len(found.service), ("packets", True), lambda at: int(found.first[at]), condition)
+    return Table(columns, found.first, ("packets", True), condition)
 
 
-def _time(name: str, title: str, ns: Any1, rank: int) -> Column:
-    return table.seconds(name, title, ns, ~np.isnan(ns), -np.inf, rank)
+def _time(name: str, title: str, ns: Any1) -> Column:
+    return table.seconds(name, title, ns, ~np.isnan(ns), -np.inf)

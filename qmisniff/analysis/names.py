@@ -67,20 +67,20 @@ def of_service(service: int) -> str:
     return "qrtr.type == 1 and not (qmi.service or qrtr.service or qrtr.ctrl or tftp)"
 
 
-def frame_column(name: str, title: str, rows: Any1, rank: int) -> Column:
+def frame_column(name: str, title: str, rows: Any1) -> Column:
     """Frame numbers; nothing for row -1."""
-    return table.numbers(name, title, rows + 1, 8, rank, 0, str)
+    return table.numbers(name, title, rows + 1, 0, str)
 
 
 def service_columns(service: Any1, names: Names) -> tuple[Column, Column]:
     """Services by name, and for machines by number."""
     return (
-        table.named("service", "Service", service, names.service, 13, 0),
+        table.named("service", "Service", service, names.service),
         table.numbers("service_id", "", service, missing=NONE),
     )
 
 
-def message_column(service: Any1, msgid: Any1, indication: Any1, names: Names, width: int) -> Column:
+def message_column(service: Any1, msgid: Any1, indication: Any1, names: Names) -> Column:
     """Messages by title."""
     # One number for a message, from which the three come back: services have 32 bits, ids 16.
     key = (service.astype(np.int64) + 1) << 18 | (msgid.astype(np.int64) + 1) << 1 | indication
@@ -88,10 +88,10 @@ def message_column(service: Any1, msgid: Any1, indication: Any1, names: Names, w
     def title(key: int) -> str:
         return names.message((key >> 18) - 1, (key >> 1 & 0x1FFFF) - 1, bool(key & 1))
 
-    return table.named("message", "Message", key, title, width, 0)
+    return table.named("message", "Message", key, title)
 
 
-def time_column(name: str, title: str, times: Sequence[int | None] | Any1, names: Names, rank: int) -> Column:
+def time_column(name: str, title: str, times: Sequence[int | None] | Any1, names: Names) -> Column:
     """Times: seconds since the start for people, dates for machines."""
 
     def value(row: int) -> str | None:
@@ -106,4 +106,4 @@ def time_column(name: str, title: str, times: Sequence[int | None] | Any1, names
         latest = np.iinfo(np.int64).max
         return np.array([latest if moment is None else moment for moment in times], np.int64)
 
-    return Column(name, title, 12, rank, value, text, order, right=True)
+    return Column(name, title, value, text, order, right=True)

@@ -99,15 +99,13 @@ def problems_table(groups: Sequence[Group]) -> Table:
     """The worst on top, and among them the most frequent."""
     severity = np.array([group.severity for group in groups], np.int64)
     count = np.array([len(group.rows) for group in groups], np.int64)
-    worst = table.labels("severity", "Severity", severity, ("", *(each.name.lower() for each in Severity)), 8, 0)
+    first = np.array([group.rows[0] for group in groups], np.int64)
+    worst = table.labels("severity", "Severity", severity, ("", *(each.name.lower() for each in Severity)))
     columns = (
         worst._replace(order=lambda: severity << 48 | count),
-        table.numbers("count", "Count", count, 8, 1),
-        table.numbers("first", "First", np.array([group.rows[0] + 1 for group in groups], np.int64), 8, 3, show=str),
-        table.numbers("last", "Last", np.array([group.rows[-1] + 1 for group in groups], np.int64), 8, 4, show=str),
-        table.texts("text", "Problem", [group.text for group in groups], 40, 0),
+        table.numbers("count", "Count", count),
+        table.numbers("first", "First", first + 1, show=str),
+        table.numbers("last", "Last", np.array([group.rows[-1] + 1 for group in groups], np.int64), show=str),
+        table.texts("text", "Problem", [group.text for group in groups]),
     )
-
-    return Table(
-        columns, len(groups), ("severity", True), lambda at: groups[at].rows[0], lambda at: groups[at].condition
-    )
+    return Table(columns, first, ("severity", True), lambda at: groups[at].condition)

@@ -46,7 +46,7 @@ def numbers(rows: Rows) -> I8:
     """Rows as an array."""
     if isinstance(rows, range):
         return np.arange(rows.start, rows.stop, rows.step, dtype=np.int64)
-    return np.asarray(rows, np.int64)
+    return rows if isinstance(rows, np.ndarray) else np.fromiter(rows, np.int64, len(rows))
 
 
 def times(store: Store, rows: I8) -> I8:

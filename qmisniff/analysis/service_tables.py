@@ -25,18 +25,18 @@ def offers_table(offers: Sequence[Offer], names: Names) -> Table:
     traffic = [offer.traffic for offer in offers]
     columns = (
         *service_columns(service, names),
-        table.numbers("version", "Ver", version, 4, 6, NONE, str),
-        table.numbers("instance", "Inst", instance, 6, 4, NONE, str),
-        table.texts("instance_label", "Means", means, 8, 10),
-        table.named("address", "Address", ends, end_text, 10, 2),
-        table.texts("process", "Process", [names.task(offer.task) for offer in offers], 18, 7),
-        table.texts("state", "State", [_state(offer) for offer in offers], 10, 3),
-        time_column("since", "Since", np.array([offer.since_ns for offer in offers], np.int64), names, 5),
-        time_column("until", "Until", [offer.until_ns for offer in offers], names, 8),
-        table.numbers("clients", "Clients", np.array([each.clients for each in traffic], np.int64), 7, 9),
-        table.numbers("packets", "Packets", np.array([each.packets for each in traffic], np.int64), 8, 1),
-        table.numbers("bytes", "Bytes", np.array([each.bytes for each in traffic], np.int64), 11, 11),
-        time_column("last", "Last", [each.last_ns for each in traffic], names, 12),
+        table.numbers("version", "Version", version, NONE, str),
+        table.numbers("instance", "Instance", instance, NONE, str),
+        table.texts("instance_label", "Means", means),
+        table.named("address", "Address", ends, end_text),
+        table.texts("process", "Process", [names.task(offer.task) for offer in offers]),
+        table.texts("state", "State", [_state(offer) for offer in offers]),
+        table.numbers("packets", "Packets", np.array([each.packets for each in traffic], np.int64)),
+        table.numbers("clients", "Clients", np.array([each.clients for each in traffic], np.int64)),
+        time_column("since", "Since", np.array([offer.since_ns for offer in offers], np.int64), names),
+        time_column("until", "Until", [offer.until_ns for offer in offers], names),
+        table.numbers("bytes", "Bytes", np.array([each.bytes for each in traffic], np.int64)),
+        time_column("last", "Last packet", [each.last_ns for each in traffic], names),
     )
 
     def condition(at: int) -> str:
@@ -49,7 +49,7 @@ def offers_table(offers: Sequence[Offer], names: Names) -> Table:
             f"(qrtr.dst_node == {node} and qrtr.dst_port == {port})"
         )
 
-    return Table(columns, len(offers), ("service", False), lambda at: offers[at].row, condition)
+    return Table(columns, np.array([each.row for each in offers], np.int64), ("service", False), condition)
 
 
 def lookups_table(lookups: Sequence[Lookup], names: Names) -> Table:
@@ -57,16 +57,16 @@ def lookups_table(lookups: Sequence[Lookup], names: Names) -> Table:
     word = np.array([lookup.instance for lookup in lookups], np.int64)
     wanted = [names.service(lookup.service) if lookup.service else "all services" for lookup in lookups]
     columns = (
-        table.texts("service", "Looks for", wanted, 14, 0),
-        table.numbers("version", "Ver", np.where(word, word & 0xFF, NONE), 4, 6, NONE, str),
-        table.numbers("instance", "Inst", np.where(word, word >> 8, NONE), 6, 5, NONE, str),
-        table.named("client", "Client", np.array([each.client for each in lookups], np.uint64), end_text, 12, 2),
-        table.texts("process", "Process", [names.task(lookup.task) for lookup in lookups], 20, 3),
-        table.numbers("found", "Found", np.array([lookup.found for lookup in lookups], np.int64), 9, 1, show=_found),
-        time_column("since", "Since", np.array([lookup.since_ns for lookup in lookups], np.int64), names, 4),
-        time_column("found_at", "Found at", [lookup.found_ns for lookup in lookups], names, 8),
-        time_column("until", "Until", [lookup.until_ns for lookup in lookups], names, 7),
-        table.texts("ended", "Ended by", [lookup.ended for lookup in lookups], 10, 9),
+        table.texts("service", "Looks for", wanted),
+        table.numbers("version", "Version", np.where(word, word & 0xFF, NONE), NONE, str),
+        table.numbers("instance", "Instance", np.where(word, word >> 8, NONE), NONE, str),
+        table.numbers("found", "Found", np.array([lookup.found for lookup in lookups], np.int64), show=_found),
+        table.named("client", "Client", np.array([each.client for each in lookups], np.uint64), end_text),
+        table.texts("process", "Process", [names.task(lookup.task) for lookup in lookups]),
+        time_column("since", "Since", np.array([lookup.since_ns for lookup in lookups], np.int64), names),
+        time_column("found_at", "Found at", [lookup.found_ns for lookup in lookups], names),
+        time_column("until", "Until", [lookup.until_ns for lookup in lookups], names),
+        table.texts("ended", "Ended by", [lookup.ended for lookup in lookups]),
     )
 
     def condition(at: int) -> str:
@@ -74,25 +74,25 @@ def lookups_table(lookups: Sequence[Lookup], names: Names) -> Table:
         commands = "qrtr.ctrl.cmd in {new_lookup, del_lookup, new_server, del_server}"
         return f"{commands} and qrtr.ctrl.service == {service}" if service else commands
 
-    return Table(columns, len(lookups), ("found", False), lambda at: lookups[at].row, condition)
+    return Table(columns, np.array([each.row for each in lookups], np.int64), ("found", False), condition)
 
 
 def nodes_table(nodes: Sequence[Node], names: Names) -> Table:
     """The processors that were seen or spoken of."""
     columns = (
-        table.numbers("node", "Node", np.array([node.number for node in nodes], np.int64), 10, 0, show=str),
-        table.texts("place", "Place", ["this one" if node.local else "elsewhere" for node in nodes], 10, 4),
-        table.numbers("services", "Services", np.array([node.services for node in nodes], np.int64), 8, 2),
-        table.numbers("packets", "Sent", np.array([node.packets for node in nodes], np.int64), 9, 1),
-        table.numbers("bytes", "Bytes", np.array([node.bytes for node in nodes], np.int64), 12, 5),
-        time_column("hello", "HELLO", [node.hello_ns for node in nodes], names, 3),
-        time_column("bye", "BYE", [node.bye_ns for node in nodes], names, 3),
+        table.numbers("node", "Node", np.array([node.number for node in nodes], np.int64), show=str),
+        table.texts("place", "Place", ["this one" if node.local else "elsewhere" for node in nodes]),
+        table.numbers("services", "Services", np.array([node.services for node in nodes], np.int64)),
+        table.numbers("packets", "Sent", np.array([node.packets for node in nodes], np.int64)),
+        table.numbers("bytes", "Bytes", np.array([node.bytes for node in nodes], np.int64)),
+        time_column("hello", "HELLO", [node.hello_ns for node in nodes], names),
+        time_column("bye", "BYE", [node.bye_ns for node in nodes], names),
     )
 
     def condition(at: int) -> str:
         return f"qrtr.src_node == {nodes[at].number} or qrtr.dst_node == {nodes[at].number}"
 
-    return Table(columns, len(nodes), ("node", False), lambda at: nodes[at].row, condition)
+    return Table(columns, np.array([each.row for each in nodes], np.int64), ("node", False), condition)
 
 
 def _state(offer: Offer) -> str:

@@ -25,13 +25,10 @@ Cell = int | float | str | bool | None
 
 class Column(NamedTuple):
     """`value` of a row is what JSON has, None where there is none; `text` what people see; `order` are numbers that
-    sort as the rows shall. The higher its `rank`, the sooner a column is left out where space is short; a column
-    without a title is for machines only."""
+    sort as the rows shall. A column without a title is for machines only."""
 
     name: str
     title: str
-    width: int
-    rank: int
     value: Callable[[int], Cell]
     text: Callable[[int], str]
     order: Callable[[], Any1]
@@ -39,13 +36,17 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """`row` is the store's row that a row of the table leads to, `condition` a display filter for it ("" without)."""
+    """`rows` are the store's rows that those of the table lead to, `condition` is a display filter for a row."""
 
     columns: tuple[Column, ...]
-    length: int
+    rows: I8
     sort: tuple[str, bool]  # by which column at first, and whether downwards
-    row: Callable[[int], int]
     condition: Callable[[int], str]
+
+    @property
+    def length(self) -> int:
+        """Rows of the table."""
+        return len(self.rows)
 
     def column(self, name: str) -> Column:
         """The column of this name; KeyError where there is none."""
@@ -55,6 +56,11 @@ class Table(NamedTuple):
     def shown(self) -> tuple[Column, ...]:
         """The columns for people."""
         return tuple(column for column in self.columns if column.title)
+
+    def widths(self, order: Iterable[int]) -> list[int]:
+        """How wide the columns for people are in the first of these rows."""
+        first = list(islice(order, _MEASURED))
+        return [max(len(column.title), *(len(plain(column.text(row))) for row in first), 0) for column in self.shown]
 
 
 def sorted_rows(table: Table, name: str, down: bool) -> I8:
@@ -72,8 +78,6 @@ def numbers(
     name: str,
     title: str,
     values: Any1,
-    width: int = 8,
-    rank: int = 1,
     missing: int | None = None,
     show: Callable[[int], str] = "{:,}".format,
 ) -> Column:
@@ -87,10 +91,10 @@ def numbers(
         number = int(values[row])
         return "" if number == missing else show(number)
 
-    return Column(name, title, width, rank, value, text, lambda: values, right=True)
+    return Column(name, title, value, text, lambda: values, right=True)
 
 
-def seconds(name: str, title: str, ns: Any1, known: Mask, missing: float, rank: int) -> Column:
+def seconds(name: str, title: str, ns: Any1, known: Mask, missing: float) -> Column:
     """Lengths of time given in nanoseconds; those that are not known sort as if they were `missing`."""
 
     def value(row: int) -> Cell:
@@ -102,29 +106,29 @@ def seconds(name: str, title: str, ns: Any1, known: Mask, missing: float, rank: 
     def order() -> Any1:
         return np.where(known, ns, missing)
 
-    return Column(name, title, 10, rank, value, text, order, right=True)
+    return Column(name, title, value, text, order, right=True)
 
 
-def labels(name: str, title: str, which: Any1, texts: Sequence[str], width: int, rank: int = 1) -> Column:
+def labels(name: str, title: str, which: Any1, texts: Sequence[str]) -> Column:
     """Texts of which rows have the same ones again and again: `which` is the number of each row's."""
 
     def order() -> Any1:
-        rank_of = np.empty(len(texts), np.int64)
-        rank_of[sorted(range(len(texts)), key=lambda number: texts[number].casefold())] = np.arange(len(texts))
-        return rank_of[which] if len(texts) else np.zeros(len(which), np.int64)
+        folded = [text.casefold() for text in texts]
+        ranks = {text: rank for rank, text in enumerate(sorted(set(folded)))}
+        return np.array([ranks[text] for text in folded], np.int64)[which]
 
-    return Column(name, title, width, rank, lambda row: texts[which[row]] or None, lambda row: texts[which[row]], order)
+    return Column(name, title, lambda row: texts[which[row]] or None, lambda row: texts[which[row]], order)
 
 
-def named(name: str, title: str, keys: Any1, text: Callable[[int], str], width: int, rank: int = 1) -> Column:
+def named(name: str, title: str, keys: Any1, text: Callable[[int], str]) -> Column:
     """Texts made of numbers, once for each different one."""
     different, which = np.unique(keys, return_inverse=True)
-    return labels(name, title, which, [text(key) for key in different.tolist()], width, rank)
+    return labels(name, title, which, [text(key) for key in different.tolist()])
 
 
-def texts(name: str, title: str, values: Sequence[str], width: int, rank: int = 1) -> Column:
+def texts(name: str, title: str, values: Sequence[str]) -> Column:
     """A text of its own for each row."""
-    return labels(name, title, np.arange(len(values)), values, width, rank)
+    return labels(name, title, np.arange(len(values)), values)
 
 
 def duration(ns: float) -> str:
@@ -137,12 +141,9 @@ def duration(ns: float) -> str:
 # ---- as output ----
 
 
-def text_lines(table: Table, order: Iterable[int]) -> Iterator[str]:
+def text_lines(table: Table, order: Sequence[int]) -> Iterator[str]:
     """A heading and a line a row, in columns as wide as the first rows need; longer texts push on what follows."""
-    rows, columns = iter(order), table.shown
-    lines = [[column.title for column in columns]]
-    lines += [[plain(column.text(row)) for column in columns] for row in islice(rows, _MEASURED)]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    columns, widths = table.shown, table.widths(order)
 
     def line(cells: Iterable[str]) -> str:
         made = (
@@ -151,8 +152,8 @@ def text_lines(table: Table, order: Iterable[int]) -> Iterator[str]:
         )
         return "  ".join(made).rstrip()
 
-    yield from map(line, lines)
-    for row in rows:
+    yield line(column.title for column in columns)
+    for row in order:
         yield line(plain(column.text(row)) for column in columns)
 
 

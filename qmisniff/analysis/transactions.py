@@ -79,21 +79,21 @@ def transactions_table(found: Transactions, names: Names) -> Table:
 
     outcome = np.where(answered, np.where(found.result > 0, 1, np.where(found.result == 0, 0, 2)), 3)
     columns = (
-        frame_column("request", "Request", found.request, 0),
-        frame_column("response", "Response", found.response, 4),
-        time_column("time", "Since start", found.ts_ns, names, 5),
-        table.seconds("response_time", "Time", found.time_ns, answered, np.inf, 1),
+        frame_column("request", "Request", found.request),
         *service_columns(found.service, names),
-        message_column(found.service, found.msgid, np.zeros(len(found.msgid), bool), names, 24),
-        table.labels("outcome", "Outcome", outcome, ("ok", "failed", "answered", "unanswered"), 10, 2),
-        table.named("error", "Error", error, state, 24, 3),
-        table.named("client", "Client", found.client, end_text, 12, 7),
-        table.named("server", "Server", found.server, end_text, 8, 8),
-        table.named("process", "Process", found.task, names.task, 20, 6),
+        message_column(found.service, found.msgid, np.zeros(len(found.msgid), bool), names),
+        table.seconds("response_time", "Time", found.time_ns, answered, np.inf),
+        table.labels("outcome", "Outcome", outcome, ("ok", "failed", "answered", "unanswered")),
+        table.named("error", "Error", error, state),
+        table.named("process", "Process", found.task, names.task),
+        time_column("time", "Since start", found.ts_ns, names),
+        frame_column("response", "Response", found.response),
+        table.named("client", "Client", found.client, end_text),
+        table.named("server", "Server", found.server, end_text),
     )
 
     def condition(at: int) -> str:
         request, response = int(found.request[at]) + 1, int(found.response[at]) + 1
         return f"frame.number in {{{request}, {response}}}" if response else f"frame.number == {request}"
 
-    return Table(columns, len(found.request), ("response_time", True), lambda at: int(found.request[at]), condition)
+    return Table(columns, found.request, ("response_time", True), condition)

@@ -9,7 +9,7 @@ import numpy as np
 
 from qmisniff.analysis import table
 from qmisniff.analysis.names import Names, frame_column, time_column
-from qmisniff.analysis.rows import Cancel, Cancelled, Rows, never, numbers, times
+from qmisniff.analysis.rows import Cancel, Cancelled, Rows, never, pieces, times
 from qmisniff.analysis.table import Table
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.text import value_as_text
@@ -17,6 +17,7 @@ from qmisniff.errors import UsageError
 from qmisniff.field import FieldSpec, Kind
 from qmisniff.filter import compile_filter
 from qmisniff.filter.catalogue import Catalogue
+from qmisniff.filter.columns import ColumnTests
 from qmisniff.store import Store
 from qmisniff.store.headers import I8, Any1
 
@@ -48,24 +49,54 @@ def numeric_field(dissector: Dissector, name: str) -> FieldSpec:
 def values(store: Store, dissector: Dissector, name: str, rows: Rows, cancel: Cancel = never) -> Values:
     """Every value of a field in these rows. Raises UsageError where the name is not a number's, and Cancelled."""
     spec = numeric_field(dissector, name)
-    wanted = numbers(rows)
-    row: list[int] = []
-    value: list[int | float] = []
-    start, stop = (int(wanted[0]), int(wanted[-1]) + 1) if len(wanted) else (0, 0)
-    for found in compile_filter(name, dissector.registry).rows(store, dissector, start, stop, cancel):
-        here = np.array(found.rows, np.int64)
-        here = here[wanted[np.searchsorted(wanted, here)] == here] if len(here) else here
-        for count, each in enumerate(here.tolist()):
-            if count % _PART == 0 and cancel():
+    found = _Found(store, dissector, name, cancel)
+    tests = ColumnTests(store, dissector.registry)
+    for columns, places in pieces(store, rows, cancel):
+        # A column counts times in nanoseconds.
+        column = tests.column(name, columns) if name != "frame.time_epoch" else None
+        if column is None:
+            found.decode(_holding(store, dissector, name, places + columns.first, cancel))
+            continue
+        sure = places[(column.known & column.present)[places]]
+        found.add((sure + columns.first).tolist(), column.values[sure].tolist())
+        found.decode(places[~column.known[places]] + columns.first)
+    at = np.array(found.row, np.int64)
+    order = np.argsort(at, kind="stable")
+    return Values(spec, at[order], times(store, at[order]), [found.value[each] for each in order.tolist()])
+
+
+def _holding(store: Store, dissector: Dissector, name: str, rows: I8, cancel: Cancel) -> I8:
+    """Those of the rows that have the field."""
+    start, stop = int(rows[0]), int(rows[-1]) + 1
+    parts = compile_filter(name, dissector.registry).rows(store, dissector, start, stop, cancel)
+    there = np.array([row for part in parts for row in part.rows], np.int64)
+    return np.intersect1d(rows, there, assume_unique=True)
+
+
+class _Found:
+    """Rows and their values so far."""
+
+    def __init__(self, store: Store, dissector: Dissector, name: str, cancel: Cancel) -> None:
+        self.row: list[int] = []
+        self.value: list[int | float] = []
+        self._store = store
+        self._dissector = dissector
+        self._name = name
+        self._cancel = cancel
+
+    def add(self, rows: list[int], values: list[int | float]) -> None:
+        """These rows have these values."""
+        self.row += rows
+        self.value += values
+
+    def decode(self, rows: I8) -> None:
+        """Decode these rows for their values."""
+        for count, row in enumerate(rows.tolist()):
+            if count % _PART == 0 and self._cancel():
                 raise Cancelled
-            held = dissector.values(store.frame(each), store.context(each)).get(name, [])
+            held = self._dissector.values(self._store.frame(row), self._store.context(row)).get(self._name, [])
             several = held if isinstance(held, list) else [held]
-            row += [each] * len(several)
-            value += [int(one) if isinstance(one, bool) else one for one in several]
-    if cancel():
-        raise Cancelled
-    at = np.array(row, np.int64)
-    return Values(spec, at, times(store, at), value)
+            self.add([row] * len(several), [int(one) if isinstance(one, bool) else one for one in several])
 
 
 def values_table(found: Values, names: Names) -> Table:
@@ -82,13 +113,13 @@ def values_table(found: Values, names: Names) -> Table:
         return np.array(found.value, np.float64)
 
     columns = (
-        frame_column("frame", "Frame", found.row, 1),
-        time_column("time", "Since start", found.ts_ns, names, 2),
-        table.Column("value", spec.name, 24, 0, value, text, order, right=True),
+        frame_column("frame", "Frame", found.row),
+        time_column("time", "Since start", found.ts_ns, names),
+        table.Column("value", spec.name, value, text, order, right=True),
     )
 
     def condition(at: int) -> str:
         # The value as the dissector has it: a fraction is written with all its digits.
         return f"{spec.name} == {found.value[at]!r}"
 
-    return Table(columns, len(found.value), ("frame", False), lambda at: int(found.row[at]), condition)
+    return Table(columns, found.row, ("frame", False), condition)

@@ -49,7 +49,10 @@ def test_steps_are_round_and_few(length: int, most: int) -> None:
 
 
 @few
-@given(captures(), st.sampled_from((RSRP, "qmi.txn", "qmi.result", "tap.synthetic", "qmi.time", "qmi.tlv.type")))
+@given(
+    captures(),
+    st.sampled_from((RSRP, "qmi.txn", "qmi.result", "tap.synthetic", "qmi.time", "qmi.tlv.type", "frame.time_epoch")),
+)
 def test_values_are_those_of_the_frames(capture: tuple[Store, list[int]], name: str) -> None:
     store, rows = capture
     expected = []

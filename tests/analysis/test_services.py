@@ -155,8 +155,8 @@ def test_what_was_looked_for_in_vain_is_said() -> None:
     found = services(store, dissector(), range(len(store)))
     client = address(make.HOST, 0x4001)
     assert [row[:7] for row in cells(lookups_table(found.lookups, names))] == [
-        ["DMS", "", "", client, "qmicli[321]", "1", "0.050000"],
-        ["VOICE", "", "", client, "qmicli[321]", "not found", "0.060000"],
+        ["DMS", "", "", "1", client, "qmicli[321]", "0.050000"],
+        ["VOICE", "", "", "not found", client, "qmicli[321]", "0.060000"],
     ]
     assert [row[0:7] for row in cells(offers_table(found.offers, names))] == [
         ["DMS", "1", "0", "", "0:10", "", "known"],

@@ -15,19 +15,19 @@ from qmisniff.analysis import table
 from qmisniff.analysis.groups import group, quantiles
 from qmisniff.analysis.table import Table
 
-WORDS = ("rild", 'a\x1b[31m,"b"\n', "")
+WORDS = ("rild", "Rild", 'a\x1b[31m,"b"\n', "")
 
 
 def made(numbers: list[int], words: list[int]) -> Table:
     columns = (
         table.numbers("count", "Count", np.array(numbers, np.int64), missing=-1),
-        table.labels("word", "Word", np.array(words, np.int64), WORDS, 6),
+        table.labels("word", "Word", np.array(words, np.int64), WORDS),
         table.numbers("hidden", "", np.array(numbers, np.int64)),
     )
-    return Table(columns, len(numbers), ("count", True), lambda row: row, lambda row: "")
+    return Table(columns, np.arange(len(numbers)), ("count", True), lambda row: "")
 
 
-EXAMPLE = made([3, -1, 1200], [0, 1, 2])
+EXAMPLE = made([3, -1, 1200], [0, 2, 3])
 
 
 def test_text_is_aligned_and_safe() -> None:
@@ -42,7 +42,7 @@ def test_text_is_aligned_and_safe() -> None:
 def test_json_has_every_column_and_leaves_out_what_is_not_there() -> None:
     assert json.loads("\n".join(table.json_lines(EXAMPLE, range(3)))) == [
         {"count": 3, "word": "rild", "hidden": 3},
-        {"word": WORDS[1], "hidden": -1},
+        {"word": WORDS[2], "hidden": -1},
         {"count": 1200, "hidden": 1200},
     ]
     assert json.loads("\n".join(table.json_lines(EXAMPLE, []))) == []
@@ -58,7 +58,7 @@ def test_csv_can_be_read_back() -> None:
     ]
 
 
-@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 2)), max_size=20), st.sampled_from(("count", "word")))
+@given(st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 3)), max_size=20), st.sampled_from(("count", "word")))
 def test_sorting_keeps_the_order_of_what_is_equal(rows: list[tuple[int, int]], name: str) -> None:
     numbers, words = [row[0] for row in rows], [row[1] for row in rows]
     keys: list[int | str] = list(numbers) if name == "count" else [WORDS[word].casefold() for word in words]

@@ -53,10 +53,10 @@ def test_unanswered_requests_stand_on_top_then_the_slowest() -> None:
     table = transactions_table(transactions(store, dissector(), range(len(store))), Names(store, dissector().registry))
     cells = [[column.text(row) for column in table.shown] for row in sorted_rows(table, *table.sort).tolist()]
     assert cells == [
-        ["8", "", "0.040000", "", "DMS", "Get IDs", "unanswered", "", "1:0x4001", "0:10", "qmicli[321]"],
-        ["3", "4", "0.010000", "2.50 ms", "DMS", "Get IDs", "ok", "", "1:0x4001", "0:10", "qmicli[321]"],
-        ["5", "6", "0.020000", "1.25 ms", "NAS", "Get Serving System", "failed", "94 NOT_SUPPORTED", "1:0x4001", "0:11",
-         "qmicli[321]"],
+        ["8", "DMS", "Get IDs", "", "unanswered", "", "qmicli[321]", "0.040000", "", "1:0x4001", "0:10"],
+        ["3", "DMS", "Get IDs", "2.50 ms", "ok", "", "qmicli[321]", "0.010000", "4", "1:0x4001", "0:10"],
+        ["5", "NAS", "Get Serving System", "1.25 ms", "failed", "94 NOT_SUPPORTED", "qmicli[321]", "0.020000", "6",
+         "1:0x4001", "0:11"],
     ]  # fmt: skip
 
 
