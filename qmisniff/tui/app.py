@@ -16,7 +16,7 @@ from textual.screen import Screen
 from qmisniff.printable import plain
 from qmisniff.tui import commands
 from qmisniff.tui.commands import offered
-from qmisniff.tui.keys import load_keys
+from qmisniff.tui.keys import every_id, load_keys
 from qmisniff.tui.screens.help import HelpScreen
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
@@ -44,7 +44,7 @@ class QmisniffApp(App[None], inherit_bindings=False):
             self.theme = self.state.theme
 
     def on_mount(self) -> None:
-        keys = load_keys(commands.every_id())
+        keys = load_keys(every_id())
         self.set_keymap(keys.by_id)
         self.push_screen(MainScreen(self._session, self.state))
         for problem in keys.problems:

@@ -97,6 +97,21 @@ def _same(packet: Packet, name: str) -> str:
     return " && ".join(of_field(field) for field in packet.tree().walk() if field.spec.name == name)
 
 
+def conversation(packet: Packet) -> str:
+    """The filter for packets between the same two ends, "" where a packet has none."""
+    header = qrtr.parse_header(packet.frame.data) if packet.frame.link is Link.QRTR else None
+    if header is not None:
+        ends = (header.src_node, header.src_port), (header.dst_node, header.dst_port)
+        ways = (
+            f"(qrtr.src_node == {a[0]} && qrtr.src_port == {a[1]:#x} && "
+            f"qrtr.dst_node == {b[0]} && qrtr.dst_port == {b[1]:#x})"
+            for a, b in (ends, ends[::-1])
+        )
+        return " || ".join(ways)
+    service, client = _same(packet, "qmux.service"), _same(packet, "qmux.client")
+    return f"{service} && {client}" if service and client else ""
+
+
 def builtin(time_format: str = DEFAULT) -> dict[str, Column]:
     """The columns that show no single field, by id, in their first order."""
     columns = (

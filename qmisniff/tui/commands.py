@@ -150,8 +150,8 @@ CHOOSE: Offers = (
 )
 ASK: Offers = (Command("ask.cancel", "escape", "Back", "Go back", "cancel"),)
 PANES: Offers = (
-    Command("pane.next", "tab", "Pane", "Go to the next pane", "app.focus_next", True),
-    Command("pane.previous", "shift+tab", "Previous pane", "Go to the pane before", "app.focus_previous"),
+    Command("pane.next", "tab", "Pane", "Go to the next pane", "pane(1)", True),
+    Command("pane.previous", "shift+tab", "Previous pane", "Go to the pane before", "pane(-1)"),
     Command("pane.zoom", "z,backslash", "Zoom", "Give the pane the whole screen, and back", "zoom", True),
     Command("pane.layout", "vertical_line", "Layout", "Arrange the panes differently", "arrange", True),
     Command("pane.grow", "plus,equals_sign", "Larger", "Make the pane larger", "grow(1)"),
@@ -159,7 +159,32 @@ PANES: Offers = (
 )
 PACKET: Offers = (
     Command("packet.partner", "r", "Request/response", "Go to the other half of the pair", "partner", True),
-)  # fmt: skip
+    Command("packet.next", "full_stop", "Next", "Go to the next packet of the conversation", "in_conversation(1)"),
+    Command("packet.previous", "comma", "Before", "Go to the packet before in the conversation", "in_conversation(-1)"),
+    Command("packet.back", "alt+left,backspace", "Back", "Go to the packet one came from", "back"),
+    Command("packet.forth", "alt+right,B", "Forth", "Go again where one went back from", "forth"),
+    Command("packet.number", "ctrl+g,colon", "Go to", "Go to a packet by its number", "go_to_frame"),
+    Command("find.new", "ctrl+f", "Find", "Find text, bytes, a regular expression, a filter", "find", True),
+    Command("find.next", "n", "Find next", "Go to the next packet that has it", "find_again(1)"),
+    Command("find.previous", "N", "Find before", "Go to the packet before that has it", "find_again(-1)"),
+    Command("find.stop", "escape", "Stop", "Give up a search that takes long", "stop_search"),
+)
+NOTES: Offers = (
+    Command("mark.toggle", "m", "Mark", "Mark the packet, or take its mark away", "mark"),
+    Command("mark.next", "right_square_bracket", "Next mark", "Go to the next marked packet", "to_mark(1)"),
+    Command("mark.previous", "left_square_bracket", "Mark before", "Go to the marked packet before", "to_mark(-1)"),
+    Command("mark.shown", "M", "Mark shown", "Mark all packets that are shown", "mark_shown"),
+    Command("mark.none", "", "No marks", "Take all marks away", "unmark"),
+    Command("comment.edit", "c", "Comment", "Write a comment to the packet", "comment"),
+    Command("comment.next", "semicolon", "Next comment", "Go to the next packet with a comment", "to_comment"),
+    Command("packet.ignore", "i", "Ignore", "Show the packet without its content, or with it again", "ignore"),
+    Command("time.reference", "ctrl+t", "Time reference", "Let times begin at the packet, or not", "reference"),
+)
+FIND: Offers = (
+    Command("finding.cancel", "escape", "Back", "Go back", "cancel"),
+    Command("finding.next", "tab", "Next", "Go to the next field", "app.focus_next"),
+    Command("finding.previous", "shift+tab", "Before", "Go to the field before", "app.focus_previous"),
+)
 PROGRAM: Offers = (
     Command("app.quit", "q,ctrl+q,ctrl+c", "Quit", "Leave the program", "leave", True),
     Command("app.help", "question_mark,f1", "Help", "Show the keys", "help", True),
@@ -179,9 +204,3 @@ HELP: Offers = (
     Command("help.down", "down,j", "Down", "Go on", "scroll(1)", True),
     Command("help.up", "up,k", "Up", "Go back", "scroll(-1)", True),
 )
-
-
-def every_id() -> frozenset[str]:
-    """The ids of all commands: what a key file may name."""
-    groups = [value for value in globals().values() if isinstance(value, tuple)]
-    return frozenset(each.id for group in groups for each in group if isinstance(each, Command))

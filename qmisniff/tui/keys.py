@@ -8,6 +8,10 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from qmisniff.paths import config_dir
+from qmisniff.tui import commands
+from qmisniff.tui.commands import Command
+from qmisniff.tui.views import VIEWS
+from qmisniff.tui.views import commands as view_commands
 
 FILE = "keys.toml"
 
@@ -38,3 +42,10 @@ def load_keys(ids: Collection[str]) -> Keys:
         else:
             keys[name] = ",".join(part.strip() for part in value.split(","))
     return Keys(keys, problems)
+
+
+def every_id() -> frozenset[str]:
+    """The ids of all commands: what a key file may name."""
+    tables = (*vars(commands).values(), *vars(view_commands).values())
+    found = {each.id for table in tables if isinstance(table, tuple) for each in table if isinstance(each, Command)}
+    return frozenset(found | {f"view.{view.name}" for view in VIEWS})

@@ -26,6 +26,7 @@ class Session:
         self.feed = Feed(self.store, source, recording)
         self.sieve = Sieve(self.store, dissector)
         self.notes = Annotations()
+        self.comments_unsaved = False
         self._saved = 0
 
     @property
@@ -39,6 +40,11 @@ class Session:
         save(path, map(self.store.frame, range(count)), self.feed.progress.lost)
         self._saved = count
         return count
+
+    def comment(self, row: int, text: str) -> None:
+        """Write a comment to a packet; an empty one takes it away."""
+        self.notes.comment(row, text)
+        self.comments_unsaved = True
 
     def give_up(self) -> None:
         """The user does not want what is unsaved."""

@@ -29,7 +29,7 @@ def panes(seat: Seat) -> list[LinePane]:
 
 async def each_pane(seat: Seat, line: int) -> AsyncIterator[LinePane]:
     """Pane after pane, focused, cursor on a line, small enough to have pages; the packet with IDs is shown."""
-    await seat.pilot.resize_terminal(60, 14)
+    await seat.pilot.resize_terminal(60, 15)
     await seat.select(IDS)
     for pane in panes(seat):
         pane.focus()

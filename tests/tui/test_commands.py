@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qmisniff.tui.commands import every_id
+from qmisniff.tui.keys import every_id
 from qmisniff.tui.line_pane import LinePane
 from tests.tui.scenarios import classes, collect, every_command
 from tests.tui.scripted import PALETTE, seated

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from qmisniff.field import Field, FieldSpec, Kind
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.printable import plain
 from qmisniff.protocol.context import Context
@@ -25,6 +26,7 @@ from qmisniff.tui.status import Standing, StatusLine, capture_parts, field_parts
 from qmisniff.tui.times import DEFAULT, TIME_FORMATS
 
 UPDATES_PER_S = 10
+_COMMENT = FieldSpec("", "Comment", Kind.STRING)
 
 
 class Desk(Screen[None], inherit_bindings=False):
@@ -89,7 +91,7 @@ class Desk(Screen[None], inherit_bindings=False):
         if row is None:
             self._show_nothing()
         elif self.session.store.context(row) != self._shown:
-            self._show_packet(row)
+            self.show_packet(row)
         self.show_standing()
 
     def standing(self) -> Standing:
@@ -128,11 +130,20 @@ class Desk(Screen[None], inherit_bindings=False):
             feed = self.session.feed
             self._capture_line.parts = capture_parts(feed.name, feed.live, self.packets.follow, self._standing)
 
-    def _show_packet(self, row: int) -> None:
+    def show_packet(self, row: int) -> None:
+        """Show a packet's details and bytes."""
         store = self.session.store
         frame, self._shown = store.frame(row), store.context(row)
+        notes = self.session.notes
+        if row in notes.ignored:
+            self.bytes.show(b"")
+            self.details.show(None)
+            return
         self.bytes.show(frame.data)
-        self.details.show(self.session.dissector.tree(frame, self._shown))
+        root = self.session.dissector.tree(frame, self._shown)
+        if row in notes.comments:
+            root.children.insert(0, Field(_COMMENT, notes.comments[row], 0, 0))
+        self.details.show(root)
 
     def _show_nothing(self) -> None:
         if self._shown is not None:
@@ -143,7 +154,7 @@ class Desk(Screen[None], inherit_bindings=False):
     def on_packet_list_selected(self, event: PacketList.Selected) -> None:
         # While a key is held down, packets passed by are never decoded.
         if event.row == self.packets.selected and (self._shown is None or self._shown.number != event.row + 1):
-            self._show_packet(event.row)
+            self.show_packet(event.row)
 
     def on_packet_list_follow_changed(self) -> None:
         self.show_standing()

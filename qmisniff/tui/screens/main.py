@@ -6,14 +6,20 @@ from __future__ import annotations
 from qmisniff.tui import commands
 from qmisniff.tui.screens.filtering import Filtering
 from qmisniff.tui.screens.listing import Listing
-from qmisniff.tui.screens.moving import Moving
+from qmisniff.tui.screens.noting import Noting
+from qmisniff.tui.screens.viewing import Viewing
 
 
-class MainScreen(Filtering, Listing, Moving):
+class MainScreen(Filtering, Listing, Noting, Viewing):
     """Everything that can be done at the desk."""
 
     OFFERS = commands.PANES
     BINDINGS = commands.bindings(OFFERS)
+
+    def action_pane(self, step: int) -> None:
+        """Go to the next pane, to the one before where negative."""
+        panes = (self.packets, self.details, self.bytes)
+        panes[(self.panes.focused + step) % len(panes)].focus()
 
     def action_zoom(self) -> None:
         """Give the focused pane all the space, or take it back."""
