@@ -12,7 +12,7 @@ from qmisniff.dissect.sinks import Sink, ValuesSink
 from qmisniff.dissect.tlv import RESULT_DECODER, TlvDecoder, TlvRange
 from qmisniff.dissect.transport import address
 from qmisniff.field import FieldSpec, Severity, Value
-from qmisniff.frame import Direction, Frame
+from qmisniff.frame import Direction, Frame, Link
 from qmisniff.printable import plain
 from qmisniff.protocol import qmi, qrtr
 from qmisniff.protocol.errors import ERRORS
@@ -108,10 +108,15 @@ class SummarySink(ValuesSink):
             )
         if "usb.src" in into:
             return into["usb.src"], into["usb.dst"]
-        host, modem = "host", "modem"
-        if into.get("qmux.flags", 0x80 if frame.direction is Direction.INBOUND else 0) == 0x80:
-            return modem, host
-        return host, modem
+        if frame.link is Link.OTHER:
+            return "", ""
+        if "qmux.flags" in into:
+            from_modem = into["qmux.flags"] == 0x80
+        elif frame.direction is Direction.UNKNOWN:
+            from_modem = into.get("qmi.type", qmi.REQUEST) != qmi.REQUEST
+        else:
+            from_modem = frame.direction is Direction.INBOUND
+        return ("modem", "host") if from_modem else ("host", "modem")
 
     def _qrtr(self, registry: Registry) -> str:
         into = self.into

@@ -24,9 +24,12 @@ _PARTS = (
     "tftp",
     "tracker",
     "transport",
+    "qmux",
+    "parts",
     "mbim",
-    "register",
+    "transfers",
     "usb",
+    "register",
 )
 
 _HEAD = f"""\

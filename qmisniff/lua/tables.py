@@ -28,12 +28,14 @@ from qmisniff.definitions.model import (
 from qmisniff.dissect import values
 from qmisniff.dissect.names import header_specs
 from qmisniff.field import FieldSpec, Kind
-from qmisniff.protocol import instances, mbim, qmi, qmux, qrtr, tftp
+from qmisniff.protocol import instances, mbim, qmi, qmux, qrtr, tftp, usb
 from qmisniff.protocol.errors import ERRORS, RESULTS
 from qmisniff.protocol.layout import Layout
 
-_OURS = ("tap", "qrtr", "qmux", "qmi", "protobuf", "tftp", "mbim")  # the others are Wireshark's alone
-_FRAMES = {qmi.RESPONSE_TO.name: "request_frame", qmi.RESPONSE_IN.name: "response_frame"}
+_OURS = ("tap", "qrtr", "qmux", "qmi", "protobuf", "tftp", "mbim", "usbcom")  # the others are Wireshark's alone
+_FRAMES = {qmi.RESPONSE_TO.name: "request_frame", qmi.RESPONSE_IN.name: "response_frame"} | {
+    f"{protocol}.{name}": "frame" for protocol in ("qmux", "mbim") for name in ("part", "reassembled_in")
+}
 _LAYOUTS = {
     "qrtr_v1": qrtr.V1,
     "qrtr_v2": qrtr.V2,
@@ -41,6 +43,7 @@ _LAYOUTS = {
     "qmux_wide": qmux.WIDE_HEADER,
     "qmi": qmi.SERVICE_HEADER,
     "ctl": qmi.CTL_HEADER,
+    "notification": usb.NOTIFICATION,
 }
 _UNSAFE = re.compile(rb"[^ !#-\[\]-~]")  # printable ASCII but the quote and the backslash
 
@@ -59,6 +62,7 @@ def tables(registry: Registry, services: Iterable[int]) -> Iterator[str]:
     yield f"definitions.results = {_labels(RESULTS)}\n"
     yield f"definitions.errors = {_labels(ERRORS)}\n"
     yield f"definitions.packet_types = {_labels(qrtr.TYPES)}\n"
+    yield f"definitions.notifications = {_labels(usb.NOTIFICATIONS)}\n"
     yield f"definitions.tftp_opcodes = {_labels(tftp.OPCODES)}\n"
     yield f"definitions.tftp_errors = {_labels(tftp.ERRORS)}\n"
     labels = ", ".join(f"[{quoted(spec.name)}]={quoted(spec.label)}" for spec in tftp.SPECS)
@@ -85,7 +89,8 @@ def _headers(names: Mapping[int, str]) -> Iterator[str]:
     """Fields that no definition makes: name, label, kind, size; and the layouts of the headers."""
     yield "definitions.fields = {\n"
     for spec in header_specs():
-        if spec.name.split(".")[0] in _OURS and spec.name not in _OURS:
+        ours = spec.name.split(".")[0] in _OURS or spec.name.startswith("usb.setup.")
+        if ours and spec.name not in _OURS:
             labels = names if spec.name in (qmi.SERVICE.name, qrtr.SERVICE.name, qrtr.OTHER_SERVICE.name) else None
             yield f"  {_field(spec, labels or spec.labels)},\n"
     yield "}\ndefinitions.layouts = {\n"

@@ -76,11 +76,14 @@ def run(script: Path, capture: Path, *options: str) -> str:
     return text
 
 
-def theirs(script: Path, capture: Path, kinds: Callable[[str], Kind | None]) -> list[Counter[Found]]:
-    """Every frame's values as the exported dissector finds them; `kinds` says what sort of value has a name."""
+def theirs(
+    script: Path, capture: Path, kinds: Callable[[str], Kind | None], data_at: int = DATA_AT
+) -> list[Counter[Found]]:
+    """Every frame's values as the exported dissector finds them; `kinds` says what sort of value has a name, `data_at`
+    where in a record the frame's data begin."""
     return [
         Counter(
-            _of_pdml(node, kinds)
+            _of_pdml(node, kinds, data_at)
             for node in packet.iter("field")
             if node.get("name", "").startswith(NAMES) or node.get("name") == EXPERT
         )
@@ -88,11 +91,11 @@ def theirs(script: Path, capture: Path, kinds: Callable[[str], Kind | None]) -> 
     ]
 
 
-def _of_pdml(node: ElementTree.Element, kinds: Callable[[str], Kind | None]) -> Found:
+def _of_pdml(node: ElementTree.Element, kinds: Callable[[str], Kind | None], data_at: int) -> Found:
     name, shown = node.get("name", ""), node.get("show", "")
     if name == EXPERT:
         return Found(name, 0, 0, shown)
-    at, size = int(node.get("pos", 0)) - DATA_AT, int(node.get("size", 0))
+    at, size = int(node.get("pos", 0)) - data_at, int(node.get("size", 0))
     kind = kinds(name)
     value: object = shown
     if kind in (Kind.UINT, Kind.INT):

@@ -48,6 +48,8 @@ local field_makers = {
     ipv6 = function(name, spec) return ProtoField.ipv6(name, spec.label) end,
     ether = function(name, spec) return ProtoField.ether(name, spec.label) end,
     none = function(name, spec) return ProtoField.none(name, spec.label) end,
+    frame = function(name, spec) return ProtoField.framenum(name, spec.label) end,
+    protocol = function(name, spec) return ProtoField.protocol(name, spec.label) end,
     request_frame = function(name, spec)
         return ProtoField.framenum(name, spec.label, base.NONE, frametype.REQUEST)
     end,
@@ -62,7 +64,7 @@ local function register(protocols, default)
     for _, name in ipairs(order) do
         local spec = specs[name]
         local made
-        if name:find("^protobuf%.") or name:find("^tftp%.") then
+        if name:find("^protobuf%.") or name:find("^tftp") or name:find("^usb") or name == "mbim" then
             -- Wireshark has these names itself: where a version of it means something else by one, that one is not shown.
             local done, field = pcall(field_makers[spec.kind], name, spec)
             made = done and field or nil
@@ -92,11 +94,20 @@ local tree_wanted = false -- somebody looks at the tree, or filters for somethin
 local tree_visible = false -- somebody looks at it: texts are worth their time
 local worst, worst_text -- the gravest problem of the packet, for the Info column
 
-local function start_packet(buffer, tree, dissector)
+local owners = {} -- the dissectors whose protocols have the fields
+
+local function is_asked_for(tree)
+    for _, dissector in ipairs(owners) do
+        if tree:referenced(dissector) then return true end
+    end
+    return false
+end
+
+local function start_packet(buffer, tree)
     tvb, bytes = buffer, buffer:raw()
     worst, worst_text = nil, nil
     tree_visible = tree.visible
-    tree_wanted = tree_visible or tree:referenced(dissector)
+    tree_wanted = tree_visible or is_asked_for(tree)
 end
 
 -- A number that has no label is shown as the number alone; Wireshark calls it unknown.

@@ -1,9 +1,11 @@
 ---------------------------------------------------------------- MBIM, as far as it carries QMUX frames
 
-local show_mbim, is_qmi_in_mbim -- what the other parts use of this one
+local mbim_head, show_mbim -- what the other parts use of this one
+local MBIM_BODY = 20 -- bytes: where what fragments are put together from begins in each of them
 do
-local LAYOUTS = definitions.mbim
-local HEAD, FRAGMENTS, UUID_SIZE = 12, 8, 16
+local MBIM = definitions.mbim
+local MBIM_HEAD, UUID_SIZE = 12, 16
+collect("mbim", "MBIM", "protocol", 0)
 
 local function layout_size(layout)
     local size = 0
@@ -11,53 +13,92 @@ local function layout_size(layout)
     return size
 end
 
--- Whether the whole buffer is an unfragmented message of the device service that carries QMI.
-function is_qmi_in_mbim()
+-- What the headers say of the message, or fragment of one, that fills the bytes, of which the capture has left out
+-- `missing` at the end; nil where they are not beyond doubt one.
+function mbim_head(missing)
     local size = #bytes
-    local tail = size >= HEAD + FRAGMENTS + UUID_SIZE and LAYOUTS.tails[u32(0)]
-    return tail and u32(4) == size and u32(16) == 0 and sub(bytes, 21, 36) == LAYOUTS.qmi_uuid and
-        size >= 36 + layout_size(tail) and u32(36) == LAYOUTS.qmi_cid
+    if size < MBIM_HEAD then return nil end
+    local kind, length = u32(0), u32(4)
+    if not MBIM.types[kind] or length ~= size + missing then return nil end
+    local tail, plain = MBIM.tails[kind], MBIM.plain[kind]
+    if not tail then
+        if length ~= MBIM_HEAD + (plain and layout_size(plain) or 0) then return nil end
+        return { kind = kind, txn = u32(8), fragments = 1, fragment = 0 }
+    end
+    if size < MBIM_BODY then return nil end
+    local head = { kind = kind, txn = u32(8), fragments = u32(12), fragment = u32(16) }
+    if head.fragment >= head.fragments then return nil end
+    if head.fragment == 0 and size < MBIM_BODY + UUID_SIZE + layout_size(tail) then return nil end
+    return head
 end
 
--- The message; returns the columns' texts where it carries QMI.
-function show_mbim(pinfo, tree)
+-- Where the QMUX frames in the body at `start` of a message begin and end; nil where there are none.
+local function qmi_buffer(kind, start)
+    local at = start + UUID_SIZE + layout_size(MBIM.tails[kind])
+    if #bytes < at or sub(bytes, start + 1, start + UUID_SIZE) ~= MBIM.qmi_uuid then return nil end
+    local stop_ = math.min(at + u32(at - 4), #bytes)
+    if u32(start + UUID_SIZE) ~= MBIM.qmi_cid or stop_ <= at then return nil end
+    return at, stop_
+end
+
+-- What follows the headers of the fragments: device service, command, buffer.
+local function show_mbim_body(kind, start, pinfo, tree, layer)
+    local size, tail = #bytes, MBIM.tails[kind]
+    if tree_wanted then
+        layer:add(fields["mbim.service"], tvb(start, UUID_SIZE))
+        show_layout(tail, start + UUID_SIZE, size, layer)
+    end
+    local at = start + UUID_SIZE + layout_size(tail)
+    local last = at + u32(at - 4)
+    if last > size then
+        problem(layer, ERROR, format("%.0f bytes of the buffer are missing", last - size), at, size - at)
+        last = size
+    end
+    local frames, stop_ = qmi_buffer(kind, start)
+    if frames then
+        show_frames(frames, stop_, pinfo, tree)
+    else
+        show_data(at, last, pinfo, tree)
+    end
+    show_data(last, size, pinfo, tree)
+end
+
+-- The message; `transfer` is what other packets say about it. Returns what the Info column says of one without QMI.
+function show_mbim(transfer, pinfo, tree)
     local size = #bytes
     local kind = size >= 4 and u32(0) or -1
-    local layer = tree
-    if tree_visible then layer = tree:add(tvb(), "MBIM: " .. (LAYOUTS.types[kind] or "unknown type")) end
-    local function show(layout, at)
-        if tree_wanted then show_layout(layout, at, size, layer) end
-        return at + layout_size(layout)
+    local layer, name = tree, MBIM.types[kind]
+    if tree_wanted then
+        if fields.mbim then layer = tree:add(fields.mbim, tvb()) end
+        if tree_visible and fields.mbim then layer:set_text("MBIM: " .. (name or "unknown type")) end
+        show_layout(MBIM.header, 0, size, layer)
     end
-    show(LAYOUTS.header, 0)
-    if size < HEAD then return problem(layer, ERROR, "the MBIM header is cut short", 0, size) end
-    local tail, plain = LAYOUTS.tails[kind], LAYOUTS.plain[kind]
-    if not tail then return show_data(plain and show(plain, HEAD) or HEAD, size, pinfo, tree) end
-    local at = show(LAYOUTS.fragment, HEAD)
-    if size >= at and u32(16) ~= 0 then
-        problem(layer, NOTE, "a later fragment: fragments are not put together", 0, at)
-        return show_data(at, size, pinfo, tree)
-    end
-    local start = at + UUID_SIZE + layout_size(tail)
-    if size < start then
+    if size < MBIM_HEAD then
         problem(layer, ERROR, "the MBIM header is cut short", 0, size)
-        return show_data(at, size, pinfo, tree)
+        return name
     end
-    if tree_wanted then layer:add(fields["mbim.service"], tvb(at, UUID_SIZE)) end
-    show(tail, at + UUID_SIZE)
-    local last = math.min(start + u32(start - 4), size)
-    if start + u32(start - 4) > size then
-        problem(layer, ERROR, format("%.0f bytes of the buffer are missing", start + u32(start - 4) - size), start,
-            last - start)
+    local tail, plain = MBIM.tails[kind], MBIM.plain[kind]
+    if not tail then
+        if plain and tree_wanted then show_layout(plain, MBIM_HEAD, size, layer) end
+        show_data(MBIM_HEAD + (plain and layout_size(plain) or 0), size, pinfo, tree)
+        return name
     end
-    if sub(bytes, at + 1, at + UUID_SIZE) ~= LAYOUTS.qmi_uuid or u32(at + UUID_SIZE) ~= LAYOUTS.qmi_cid or
-        last <= start then
-        show_data(start, last, pinfo, tree)
-        return show_data(last, size, pinfo, tree)
+    if tree_wanted then show_layout(MBIM.fragment, MBIM_HEAD, size, layer) end
+    if transfer.unfinished then
+        return show_part("mbim", transfer.unfinished, transfer, pinfo, tree)
+    elseif transfer.earlier then
+        in_whole("mbim", transfer.earlier .. sub(bytes, MBIM_BODY + 1), transfer, tree, function(whole)
+            show_mbim_body(kind, 0, pinfo, tree, whole)
+        end)
+    elseif size >= MBIM_BODY and u32(16) ~= 0 then
+        problem(layer, WARN, "the fragments before this one are missing", 0, MBIM_BODY)
+        show_data(MBIM_BODY, size, pinfo, tree)
+    elseif size < MBIM_BODY + UUID_SIZE + layout_size(tail) then
+        problem(layer, ERROR, "the MBIM header is cut short", 0, size)
+        show_data(MBIM_BODY, size, pinfo, tree)
+    else
+        show_mbim_body(kind, MBIM_BODY, pinfo, tree, layer)
     end
-    local stop_, protocol, info, from_modem = show_frame(start, last, pinfo, tree)
-    show_rest(stop_, last, pinfo, tree)
-    show_data(last, size, pinfo, tree)
-    return protocol, info, from_modem
+    return name
 end
 end

@@ -1,7 +1,6 @@
 ---------------------------------------------------------------- QMI messages
 
 local qmi = Proto("qmi", "QMI")
-local qmi_dissector -- found once the protocol has its dissector
 local REQUEST, RESPONSE, INDICATION = 0, 1, 2
 local KINDS = { [0] = "Request", "Response", "Indication" }
 local RESULT_TLV, MAX_TLVS, SHOWN_TLVS = 0x02, 256, 8

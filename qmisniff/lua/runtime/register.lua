@@ -21,31 +21,37 @@ pcall(collectgarbage, "setpause", 1000)
 RESULT = tlv_decoder({ RESULT_TLV, "result", RESULT_TYPE, mandatory = true }, "qmi")
 RESULT.heading = nil -- it would be the whole protocol's name
 
-forget()
-function qmi.init() forget() end
+local function start_capture()
+    forget()
+    forget_transfers()
+end
+start_capture()
+qmi.init = start_capture
 
 -- How each link type of the tap header is taken apart.
 local links = {
     [0] = function(pinfo, tree) show_packet(pinfo, tree) end,
     [1] = function(pinfo, tree)
-        local last, protocol, info, from_modem = show_frame(0, #bytes, pinfo, tree)
-        show_rest(last, #bytes, pinfo, tree)
-        qmux_columns(pinfo, protocol, info, from_modem)
+        start_messages()
+        show_frames(0, #bytes, pinfo, tree)
+        qmux_columns(pinfo, "QMUX", format("%d bytes", #bytes))
     end,
     [2] = function(pinfo, tree)
+        start_messages()
         local protocol, info = message(0, #bytes, nil, {}, pinfo, tree)
-        set_columns(pinfo, "", "", protocol, info)
+        local header = parse_header(0, #bytes, false)
+        qmux_columns(pinfo, protocol, info, header ~= nil and header.type ~= REQUEST)
     end,
     [3] = function(pinfo, tree)
-        local protocol, info, from_modem = show_mbim(pinfo, tree)
-        if not from_modem and not protocol then from_modem = pinfo.p2p_dir == 1 end
-        qmux_columns(pinfo, protocol or "MBIM", info, from_modem)
+        start_messages()
+        show_mbim({}, pinfo, tree)
+        qmux_columns(pinfo, "MBIM", format("%d bytes", #bytes))
     end,
 }
 
 local function link_dissector(link)
     return function(buffer, pinfo, tree)
-        start_packet(buffer, tree, qmi_dissector)
+        start_packet(buffer, tree)
         links[link](pinfo, tree)
         return #bytes
     end
@@ -75,8 +81,8 @@ local function show_tap(size, pinfo, tree)
     end
 end
 
-function tap.dissector(buffer, pinfo, tree)
-    start_packet(buffer, tree, qmi_dissector)
+function capture.dissector(buffer, pinfo, tree)
+    start_packet(buffer, tree)
     local size = #bytes >= 2 and byte(bytes, 2) or 0
     local link = #bytes >= 7 and links[byte(bytes, 7)]
     if #bytes < TAP_SIZE or byte(bytes, 1) ~= 1 or size < TAP_SIZE or size > #bytes or not link then
@@ -103,11 +109,33 @@ function tap.dissector(buffer, pinfo, tree)
 end
 
 qrtr.dissector = link_dissector(0)
-qmux.dissector = function(buffer, pinfo, tree)
-    start_packet(buffer, tree, qmi_dissector)
-    show_frames(0, #bytes, pinfo, tree)
+qmux.dissector = link_dissector(1)
+qmi.dissector = link_dissector(2)
+for number, name in ipairs({ "qmi", "qrtr", "qmux", "data" }) do owners[number] = Dissector.get(name) end
+
+-- ---- USER0 to USER15, as other programs write bare QMUX and QMI: told apart by their lengths
+
+do
+local function user_link()
+    local at, size = 0, #bytes
+    while at + 3 <= size and byte(bytes, at + 1) == 1 do at = at + 1 + u16(at + 1) end
+    if size > 0 and at == size then return 1 end
+    if size >= 7 and byte(bytes, 1) <= 5 and 7 + u16(5) == size then return 2 end
+end
+
+local encapsulations, names, before = DissectorTable.get("wtap_encap"), wtap_encaps or wtap, {}
+local user = Proto("qmisniff.user", "QMUX or QMI of another program")
+function user.dissector(buffer, pinfo, tree)
+    start_packet(buffer, tree)
+    local encapsulation = pinfo.match_uint
+    local link = user_link() or encapsulation == names.USER0 and 1 -- QMUX is usual there
+    if not link then return before[encapsulation] and before[encapsulation]:call(buffer, pinfo, tree) or 0 end
+    links[link](pinfo, tree)
     return #bytes
 end
-qmi.dissector = link_dissector(2)
-qmi_dissector = Dissector.get("qmi")
-DissectorTable.get("wtap_encap"):add((wtap_encaps or wtap).USER0, qmux)
+for number = 0, 15 do
+    local encapsulation = names["USER" .. number]
+    before[encapsulation] = encapsulations:get_dissector(encapsulation)
+    encapsulations:add(encapsulation, user)
+end
+end

@@ -6,6 +6,7 @@ do
 local OPCODES, ERRORS = definitions.tftp_opcodes, definitions.tftp_errors
 local RRQ, DATA, ACK, FAILED, OACK = 1, 3, 4, 5, 6
 local MAX_OPTIONS = 64
+collect("tftp", "TFTP", "protocol", 0)
 
 -- The texts from p on, each up to a zero byte: name of its field, label, text, start, size. At most as many as `names`
 -- has, and after those pairs of an option's name and value. Also where they end, and what is wrong.
@@ -83,9 +84,9 @@ end
 
 function show_tftp(start, e, pinfo, tree)
     local layer = tree
-    if tree_visible then layer = tree:add(tvb(start, e - start), "TFTP") end
+    if tree_wanted and fields.tftp then layer = tree:add(fields.tftp, tvb(start, e - start)) end
     local text, at, wrong = parse(start, e, layer)
-    if tree_visible then layer:set_text("TFTP: " .. text) end
+    if tree_visible and layer ~= tree then layer:set_text("TFTP: " .. text) end
     if wrong then problem(layer, WARN, wrong, start, at - start) end
     show_data(at, e, pinfo, tree)
     return text

@@ -1,8 +1,11 @@
----------------------------------------------------------------- QRTR, QMUX
+---------------------------------------------------------------- QRTR
 
-local tap = Proto("qmisniff", "qmisniff capture")
+local capture = Proto("qmisniff", "qmisniff capture") -- by this name exported PDUs ask for its dissector
+local tap = Proto("tap", "Tap header")
 local qrtr = Proto("qrtr", "QRTR")
 local qmux = Proto("qmux", "QMUX")
+local set_columns, show_packet -- what the other parts use of this one
+do
 local PACKET_TYPES = definitions.packet_types
 
 local function port_text(port)
@@ -14,7 +17,7 @@ local function address_text(node, port)
     return (node == 0xFFFFFFFF and "BCAST" or format("%.0f", node)) .. ":" .. port_text(port)
 end
 
-local function set_columns(pinfo, source, destination, protocol, info)
+function set_columns(pinfo, source, destination, protocol, info)
     local columns = pinfo.cols
     columns.src = source
     columns.dst = destination
@@ -22,8 +25,6 @@ local function set_columns(pinfo, source, destination, protocol, info)
     if worst == ERROR then info = format("%s [%s]", info, worst_text) end
     columns.info = info
 end
-
--- ---- QRTR
 
 -- The version 2 header has 16-bit ports; the kernel widens the control port.
 local function wide_port(port) return port == 0xFFFE and 0xFFFFFFFE or port end
@@ -159,7 +160,7 @@ local function show_trailer(start, size, tree)
     end
 end
 
-local function show_packet(pinfo, tree)
+function show_packet(pinfo, tree)
     local size = #bytes
     local header = parse_packet(size)
     local layer = tree
@@ -217,73 +218,4 @@ local function show_packet(pinfo, tree)
     info = info or (header.type == DATA and format("DATA, %.0f bytes", header.size) or name or "")
     set_columns(pinfo, source, destination, protocol or "QRTR", info)
 end
-
--- ---- QMUX
-
--- The frame at `start`; returns where what follows it begins, and the columns' texts.
-local function show_frame(start, stop_, pinfo, tree)
-    local wide = start < stop_ and byte(bytes, start + 1) == 2
-    local layout = wide and definitions.layouts.qmux_wide or definitions.layouts.qmux
-    local head = start + 6
-    local layer = tree
-    if tree_wanted then
-        layer = tree:add(qmux, tvb(start, math.min(head, stop_) - start))
-        show_layout(layout, start, stop_, layer)
-    end
-    if head > stop_ then
-        problem(layer, ERROR, "the QMUX header is cut short", start, stop_ - start)
-        return stop_
-    end
-    local marker, length = byte(bytes, start + 1), u16(start + 1)
-    if marker ~= 1 and marker ~= 2 then
-        problem(layer, ERROR, "not a QMUX frame: the marker is not 0x01", start, 1)
-        show_data(head, stop_, pinfo, tree)
-        return stop_
-    end
-    local service = wide and u16(start + 3) or byte(bytes, start + 5)
-    local client, from_modem = byte(bytes, start + 6), not wide and byte(bytes, start + 4) == 0x80
-    local last = start + 1 + length
-    if last < head or last > stop_ then
-        local text = last > stop_ and format("%d bytes of the frame are missing", last - stop_) or
-            "shorter than its header"
-        problem(layer, ERROR, text, start + 1, 2)
-        last = stop_
-    end
-    local context, first = context_at(pinfo, start)
-    if first and not wide then
-        local header = parse_header(head, stop_, service == 0)
-        if header then
-            pair(pinfo, context, header, format("qmux:%d:%d:%d:%d", service, client, header.txn, header.msgid))
-        end
-    end
-    local protocol, info = message(head, last, service, context, pinfo, tree)
-    return last, protocol, info, from_modem
-end
-
--- Some senders pad a frame with zeros.
-local function show_rest(start, stop_, pinfo, tree)
-    if start >= stop_ then return end
-    show_data(start, stop_, pinfo, tree)
-    if sub(bytes, start + 1, stop_):find("[^\0]") or stop_ - start > 3 then
-        problem(tree, WARN, format("%d bytes after the frame", stop_ - start), start, stop_ - start)
-    end
-end
-
-local function qmux_columns(pinfo, protocol, info, from_modem)
-    local source, destination = "host", "modem"
-    if from_modem then source, destination = destination, source end
-    set_columns(pinfo, source, destination, protocol or "QMUX", info or format("%d bytes", #bytes))
-end
-
--- All frames from `start` on: a transfer may hold several.
-local function show_frames(start, stop_, pinfo, tree)
-    local protocols, infos, modem = {}, {}, false
-    repeat
-        local protocol, info, from_modem
-        start, protocol, info, from_modem = show_frame(start, stop_, pinfo, tree)
-        protocols[#protocols + 1], infos[#infos + 1] = protocol, info
-        modem = modem or from_modem
-    until start >= stop_ or byte(bytes, start + 1) ~= 1
-    show_rest(start, stop_, pinfo, tree)
-    qmux_columns(pinfo, protocols[1], infos[1] and concat(infos, "; "), modem)
 end

@@ -1,0 +1,36 @@
+---------------------------------------------------------------- messages that came in parts
+
+-- A part, from `start` to the end of the bytes, of a message that does not end in them. Returns the Info column's text.
+local function show_part(protocol, start, transfer, pinfo, tree)
+    local size = #bytes - start
+    local text = format("%d bytes, part of a message", size)
+    local layer = tree
+    if tree_wanted then
+        layer = tree:add(fields[protocol .. ".piece"], tvb(start, size))
+        if tree_visible then layer:set_text("Part of a message: " .. text) end
+        if transfer.whole_in then
+            layer:add(fields[protocol .. ".reassembled_in"], tvb(start, 0), transfer.whole_in):set_generated()
+        end
+        show_data(start, #bytes, pinfo, tree)
+    end
+    if pinfo.visited and not transfer.whole_in then
+        problem(layer, WARN, "the rest of this message is missing", start, size)
+    end
+    return text
+end
+
+-- Calls `show` with the item of the whole message, and with its bytes in place of the packet's.
+local function in_whole(protocol, whole, transfer, tree, show)
+    local packet_tvb, packet_bytes = tvb, bytes
+    tvb, bytes = ByteArray.new(whole, true):tvb("Reassembled " .. protocol:upper()), whole
+    local layer = tree
+    if tree_wanted then
+        layer = tree:add(fields[protocol .. ".reassembled"], tvb())
+        if tree_visible then layer:set_text(format("Reassembled message: %d bytes", #whole)) end
+        for _, number in ipairs(transfer.parts) do
+            layer:add(fields[protocol .. ".part"], tvb(0, 0), number):set_generated()
+        end
+    end
+    show(layer)
+    tvb, bytes = packet_tvb, packet_bytes
+end
