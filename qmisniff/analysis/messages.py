@@ -10,7 +10,7 @@ import numpy as np
 from qmisniff.analysis import table
 from qmisniff.analysis.groups import group, quantiles
 from qmisniff.analysis.names import Names, message_column, of_service, service_columns
-from qmisniff.analysis.packets import NONE, packets
+from qmisniff.analysis.packets import NONE, Packets, packets
 from qmisniff.analysis.rows import Cancel, Rows, never, times
 from qmisniff.analysis.table import Column, Table
 from qmisniff.dissect import Dissector
@@ -45,7 +45,11 @@ class Messages(NamedTuple):
 
 def messages(store: Store, dissector: Dissector, rows: Rows, cancel: Cancel = never) -> Messages:
     """Statistics of these rows. A time counts where the response is among them. Raises Cancelled."""
-    found = packets(store, dissector, rows, cancel)
+    return count_messages(store, packets(store, dissector, rows, cancel))
+
+
+def count_messages(store: Store, found: Packets) -> Messages:
+    """The same of packets that are there already."""
     request, response = found.kind == qmi.REQUEST, found.kind == qmi.RESPONSE
     indication = found.kind == qmi.INDICATION
     groups = group(found.service, found.msgid, indication)
@@ -69,6 +73,12 @@ def messages(store: Store, dissector: Dissector, rows: Rows, cancel: Cancel = ne
         quantiles(groups, spent, timed, 0.95),
         quantiles(groups, spent, timed, 1),
     )
+
+
+def members(found: Packets, counted: Messages, at: int) -> Mask:
+    """Which of the packets were counted as this message."""
+    same = (found.service == counted.service[at]) & (found.msgid == counted.msgid[at])
+    return np.asarray(same & ((found.kind == qmi.INDICATION) == counted.indication[at]))
 
 
 def messages_table(found: Messages, names: Names) -> Table:

@@ -21,7 +21,15 @@ class View(NamedTuple):
     screen: str  # the class in its module, made from a ViewContext
 
 
-VIEWS: tuple[View, ...] = ()
+VIEWS: tuple[View, ...] = (
+    View("services", "1", "Services", "Who offers what, and who looked for what in vain", "ServicesScreen"),
+    View("transactions", "2", "Transactions", "Every request with its response", "TransactionsScreen"),
+    View("conversations", "3", "Conversations", "Which client talks to which service", "ConversationsScreen"),
+    View("statistics", "4", "Statistics", "Counts, errors and response times by message", "StatisticsScreen"),
+    View("values", "5", "Values", "One field over time", "ValuesScreen"),
+    View("follow", "6", "Follow", "The conversation of the packet as text", "FollowScreen"),
+    View("problems", "7", "Problems", "What is wrong or remarkable, grouped", "ProblemsScreen"),
+)
 
 
 def open_view(name: str, context: ViewContext) -> Screen[None]:
