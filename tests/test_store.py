@@ -26,7 +26,7 @@ from qmisniff.protocol import qmi, qmux, qrtr
 from qmisniff.protocol.context import Context
 from qmisniff.store import Store, compressed
 from qmisniff.store.distinct import Distinct
-from qmisniff.store.load import Loader
+from qmisniff.store.load import Loader, PipeReader
 from tests import factories as make
 
 SAMPLE = Path(__file__).parents[1] / "captures" / "first-contact.pcapng"
@@ -584,6 +584,41 @@ def test_a_cut_gzip_gives_what_came_before(tmp_path: Path) -> None:
     store, loader = loaded(path)
     assert 0 < len(store) < 49
     assert "compressed data is damaged" in loader.damage
+
+
+@pytest.mark.parametrize("cut", [0, 600])
+def test_a_pipe_may_be_compressed(cut: int) -> None:
+    whole = SAMPLE.read_bytes()
+    packed = gzip.compress(whole)
+    reader = PipeReader(io.BufferedReader(Dribble(packed[: len(packed) - cut])))
+    read = list(reader)
+    assert read == list(Reader(io.BytesIO(whole)))[: len(read)]
+    assert len(read) == 49 if not cut else 0 < len(read) < 49
+    assert ("compressed data is damaged near offset" in reader.damage) == bool(cut)
+
+
+def test_a_bomb_in_a_pipe_is_refused_with_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compressed, "_FREE", 1 << 20)
+    monkeypatch.setattr(compressed, "_MOST_TIMES", 2)
+    body = record("<", 0, 0, bytes(1 << 16))
+    packed = gzip.compress(section("<") + interface("<", USER0) + body * 100)
+    with pytest.raises(CaptureFileError, match=r"at offset [0-9]+ it has grown to over"):
+        list(PipeReader(io.BufferedReader(Dribble(packed))))
+
+
+class Dribble(io.RawIOBase):
+    """A pipe that never has more than a few bytes at once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        piece, self._data = self._data[:100], self._data[100:]
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 def test_a_bomb_is_refused_with_its_offset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

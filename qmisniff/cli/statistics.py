@@ -53,18 +53,17 @@ def add(verbs: Verbs) -> None:
 def stats(options: argparse.Namespace) -> int:
     """`qmisniff stats`: print a table about a capture."""
     from qmisniff.analysis import table
-    from qmisniff.capture_file import Reader
     from qmisniff.dissect import Dissector
     from qmisniff.filter import compile_filter
     from qmisniff.store import Store
-    from qmisniff.store.load import Loader
+    from qmisniff.store.load import Loader, PipeReader
 
     if (options.field is not None) != (options.subject == "values"):
         raise UsageError("-e names the field of the subject `values`", "stats FILE values -e FIELD")
     with open_input(options.file) as stream, registry(options) as definitions:
         dissector = Dissector(definitions)
         chosen = None if options.filter is None else compile_filter(options.filter, definitions)
-        reader = Loader(stream, options.file) if stream.seekable() else Reader(stream, options.file)
+        reader = Loader(stream, options.file) if stream.seekable() else PipeReader(stream, options.file)
         store = Store()
         if isinstance(reader, Loader):
             for _ in reader.into(store):

@@ -16,12 +16,11 @@ from qmisniff.errors import UsageError
 from qmisniff.printable import plain
 
 if TYPE_CHECKING:
-    from qmisniff.capture_file import Reader
     from qmisniff.cli.progress import Progress
     from qmisniff.dissect import Dissector
     from qmisniff.filter import Filter
     from qmisniff.store import Store
-    from qmisniff.store.load import Loader
+    from qmisniff.store.load import Loader, PipeReader
 
 _AT_ONCE = 4096  # packets printed between two looks at the clock
 
@@ -106,16 +105,15 @@ def capture(options: argparse.Namespace) -> int:
 
 def read(options: argparse.Namespace) -> int:
     """`qmisniff read`: print a capture."""
-    from qmisniff.capture_file import Reader
     from qmisniff.cli.progress import Progress
     from qmisniff.dissect import Dissector
     from qmisniff.export import Detail, open_format
     from qmisniff.filter import compile_filter
     from qmisniff.store import Store
-    from qmisniff.store.load import Loader
+    from qmisniff.store.load import Loader, PipeReader
 
     with open_input(options.file) as stream, registry(options) as definitions:
-        reader = Loader(stream, options.file) if stream.seekable() else Reader(stream, options.file)
+        reader = Loader(stream, options.file) if stream.seekable() else PipeReader(stream, options.file)
         if (options.fields or options.options) and options.format not in ("fields", "csv"):
             raise UsageError("-e and -E go with -T fields and -T csv")
         fields, layout = tuple(options.fields or ()), tuple(options.options or ())
@@ -156,7 +154,7 @@ def interfaces(options: argparse.Namespace) -> int:
 
 def _rows(
     store: Store,
-    source: Loader | Reader,
+    source: Loader | PipeReader,
     chosen: Filter | None,
     dissector: Dissector,
     count: int | None,

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compressed capture files (gzip, zstd), expanded once into a temporary file that nobody else sees."""
+"""Compressed captures (gzip, zstd): files are expanded once into a temporary file that nobody else sees, pipes as they
+are read."""
 
 from __future__ import annotations
 
+import io
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -32,35 +34,83 @@ def expand(stream: BinaryIO, name: str) -> Expanded:
     measure, and for zstd where Python cannot read it."""
     start = stream.read(4)
     stream.seek(0)
-    if start[:2] == _GZIP:
-        pieces = _gzip(stream)
-    elif start == _ZSTD:
-        pieces = _zstd(stream, name)
-    else:
+    if not _is_compressed(start):
         return Expanded(stream, "")
+    source = Expanding(stream, start, name)
     file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - handed on
-    damage = ""
-    size = 0
     try:
-        for piece in pieces:
-            size += len(piece)
-            limit = max(_FREE, _MOST_TIMES * stream.tell())
-            if size > limit:
-                raise CaptureFileError(
-                    f"{name}: at offset {stream.tell()} it has grown to over {limit >> 20} MiB",
-                    "unpack it by hand if it is to be trusted",
-                )
+        while piece := source.read(_PIECE):
             file.write(piece)
-    except CaptureFileError:
+    except BaseException:
         file.close()
         raise
-    except _DAMAGE as error:
-        damage = f"{name}: the compressed data is damaged near offset {stream.tell()}: {error}"
     file.seek(0)
-    return Expanded(file, damage)
+    return Expanded(file, source.damage)
 
 
-def _gzip(stream: BinaryIO) -> Iterator[bytes]:
+def expand_pipe(stream: BinaryIO, name: str) -> Expanding | None:
+    """The content of a stream that cannot seek, expanded as it is read; None where it is not compressed."""
+    start = stream.peek(4)[:4] if isinstance(stream, io.BufferedReader) else b""
+    return Expanding(stream, start, name) if _is_compressed(start) else None
+
+
+def _is_compressed(start: bytes) -> bool:
+    return start[:2] == _GZIP or start == _ZSTD
+
+
+class Expanding(io.RawIOBase):
+    """The content of a compressed stream that begins with `start`. It ends where the stream is damaged; `damage` says
+    why. Reading raises CaptureFileError once the content has grown beyond all measure."""
+
+    def __init__(self, stream: BinaryIO, start: bytes, name: str) -> None:
+        self.damage = ""
+        self._name = name
+        self._taken = _Taken(stream)
+        self._size = 0
+        self._pieces = _gzip(self._taken) if start[:2] == _GZIP else _zstd(self._taken, name)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._rest:
+            self._rest = memoryview(self._next())
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+    def _next(self) -> bytes:
+        try:
+            piece = next(self._pieces, b"")
+        except _DAMAGE as error:
+            self.damage = f"{self._name}: the compressed data is damaged near offset {self._taken.count}: {error}"
+            return b""
+        self._size += len(piece)
+        limit = max(_FREE, _MOST_TIMES * self._taken.count)
+        if self._size > limit:
+            raise CaptureFileError(
+                f"{self._name}: at offset {self._taken.count} it has grown to over {limit >> 20} MiB",
+                "unpack it by hand if it is to be trusted",
+            )
+        return piece
+
+
+class _Taken:
+    """A stream, and how many bytes have been read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read1(size) if isinstance(self._stream, io.BufferedReader) else self._stream.read(size)
+        self.count += len(data)
+        return data
+
+
+def _gzip(stream: Any) -> Iterator[bytes]:
     import gzip
 
     with gzip.GzipFile(fileobj=stream) as file:
@@ -69,7 +119,7 @@ def _gzip(stream: BinaryIO) -> Iterator[bytes]:
             yield piece
 
 
-def _zstd(stream: BinaryIO, name: str) -> Iterator[bytes]:
+def _zstd(stream: Any, name: str) -> Iterator[bytes]:
     module = _zstd_module()
     if module is None:
         raise CaptureFileError(

@@ -6,6 +6,7 @@ Importing numpy takes longer than reading some thousand frames one by one.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import BinaryIO
 
 from qmisniff.capture_file import Reader
 from qmisniff.store import Store
-from qmisniff.store.compressed import expand
+from qmisniff.store.compressed import expand, expand_pipe
 from qmisniff.store.file_bytes import FileBytes
 
 _SMALL = 3 << 20  # bytes, about 20 thousand messages
@@ -24,7 +25,7 @@ class Loader:
     """Brings the frames of an open file into a store. Raises CaptureFileError at once where it is no capture.
 
     `dropped` is that of capture_file.Reader, `lost` what the frames said; complete when the loading has ended. The
-    stream must be able to seek; a pipe is for capture_file.Reader.
+    stream must be able to seek; a pipe is for PipeReader.
     """
 
     def __init__(self, stream: BinaryIO, name: str = "capture", small: int = _SMALL) -> None:
@@ -60,3 +61,16 @@ class Loader:
             self.lost += sum(frame.lost for frame in batch)
             store.extend(batch)
             yield len(store)
+
+
+class PipeReader(Reader):
+    """A capture_file.Reader of a stream that cannot seek and may be compressed."""
+
+    def __init__(self, stream: BinaryIO, name: str = "capture") -> None:
+        self._expanding = expand_pipe(stream, name)
+        super().__init__(stream if self._expanding is None else io.BufferedReader(self._expanding), name)
+
+    @property
+    def damage(self) -> str:
+        """Empty, or what is wrong with the stream; complete once the iteration has ended."""
+        return (self._expanding.damage if self._expanding is not None else "") or super().damage

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from qmisniff.capture.source import Source
-from qmisniff.capture_file import Reader
 from qmisniff.errors import CaptureFileError, QmisniffError, SourceFailed
 from qmisniff.frame import Frame
 from qmisniff.store import Store
-from qmisniff.store.load import Loader
+from qmisniff.store.load import Loader, PipeReader
 from qmisniff.tui.recording import Recording
 
 _WAIT_S = 0.1  # how long a read of a live source may sleep: also how long stopping takes
@@ -139,7 +138,7 @@ class PipeInput:
     def __init__(self, descriptor: int, name: str) -> None:
         self.name = name
         self._descriptor = descriptor
-        self._reader: Reader | None = None
+        self._reader: PipeReader | None = None
         self._lost = 0
 
     @property
@@ -153,7 +152,7 @@ class PipeInput:
     def batches(self, stop: threading.Event) -> Iterator[list[Frame]]:
         with io.BufferedReader(_Interruptible(self._descriptor, stop)) as stream:
             try:
-                self._reader = Reader(stream, self.name)
+                self._reader = PipeReader(stream, self.name)
             except CaptureFileError:
                 if stop.is_set():
                     return
