@@ -9,6 +9,7 @@ import numpy as np
 from textual.geometry import Size
 from textual_plot import HiResMode, PlotWidget
 
+from qmisniff.printable import plain
 from qmisniff.store.headers import Any1
 
 _COLOURS = ("text-primary", "text-warning")  # of the curves, in order; the legend tells them apart too
@@ -28,6 +29,7 @@ class TimePlot(PlotWidget, can_focus=False, inherit_bindings=False):
 
     DEFAULT_CSS = """
     TimePlot {
+        border-top: solid $panel; border-title-color: $foreground;
         & > .plot--axis { color: $foreground 50%; }
         & > .plot--tick { color: $foreground 80%; text-style: none; }
         & > .plot--label { color: $foreground; text-style: bold; }
@@ -36,12 +38,12 @@ class TimePlot(PlotWidget, can_focus=False, inherit_bindings=False):
     """
 
     def __init__(self, unit: str) -> None:
-        super().__init__(id="plot")
+        super().__init__(id="curves")  # "plot" is a part of it
         self._unit = unit
         self._curves: tuple[Curve, ...] = ()
 
     def on_mount(self) -> None:
-        self.margin_top, self.margin_bottom = 1, 2
+        self.margin_top, self.margin_bottom = 0, 1
         self.draw()
 
     @property
@@ -64,7 +66,7 @@ class TimePlot(PlotWidget, can_focus=False, inherit_bindings=False):
     def draw(self) -> None:
         """Draw the curves in the colours of the theme."""
         self.clear()
-        self.set_ylabel(f"{self._unit} over seconds" if self._unit else "over seconds")
+        self.border_title = plain(f"{self._unit} over seconds").replace("[", "\\[")
         for curve, colour in zip(self._curves, _COLOURS, strict=False):
             style = self.app.theme_variables.get(colour, "white")
             x, y = thinned(curve, 4 * self.stretches)

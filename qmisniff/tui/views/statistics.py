@@ -41,8 +41,8 @@ class StatisticsScreen(TablesScreen[Counted]):
     HELP_TITLE = "Statistics"
     DEFAULT_CSS = """
     StatisticsScreen {
-        #plot { height: 45%; }
-        &.-short #plot, &.-tiny #plot { display: none; }
+        #curves { height: 45%; }
+        &.-short #curves, &.-tiny #curves { display: none; }
     }
     """
     title_text = "Statistics"

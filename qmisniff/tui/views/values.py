@@ -38,8 +38,8 @@ class ValuesScreen(TablesScreen[Found | None]):
     BINDINGS = bindings(OFFERS)
     DEFAULT_CSS = """
     ValuesScreen {
-        #plot { height: 45%; }
-        &.-short #plot, &.-tiny #plot { display: none; }
+        #curves { height: 45%; }
+        &.-short #curves, &.-tiny #curves { display: none; }
     }
     """
     title_text = "Values"

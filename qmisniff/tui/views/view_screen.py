@@ -58,7 +58,7 @@ class ViewScreen(Screen[None], Generic[Answer], inherit_bindings=False):
         self.everything = not context.filter()
         self._status = StatusLine(id="view")
         self._asked: object = None  # what the last answer was about
-        self._working = False
+        self.working = False
         self._rest_until = 0.0
         self._problem = ""
 
@@ -101,16 +101,16 @@ class ViewScreen(Screen[None], Generic[Answer], inherit_bindings=False):
 
     def look(self) -> None:
         """Ask again if there is something new, and the time has come."""
-        if not self._working and time.monotonic() >= self._rest_until:
+        if not self.working and time.monotonic() >= self._rest_until:
             rows = self.rows()
             if (asked := (self.everything, len(rows), self.question())) != self._asked:
-                self._asked, self._working = asked, True
+                self._asked, self.working = asked, True
                 self.run_worker(partial(self._work, rows), thread=True, exclusive=True, group="answer")
         self.tell()
 
     def ask(self) -> None:
         """Ask now: the user wants something else."""
-        self._asked, self._working, self._rest_until = None, False, 0.0
+        self._asked, self.working, self._rest_until = None, False, 0.0
         self.look()
 
     def tell(self) -> None:
@@ -121,7 +121,7 @@ class ViewScreen(Screen[None], Generic[Answer], inherit_bindings=False):
             parts.append(("problem", self._problem))
         if shown:
             parts.append(("plain", "all packets" if self.everything else f"filter: {shown}"))
-        if self._working:
+        if self.working:
             parts.append(("plain", "working ..."))
         self._status.parts = tuple(parts)
 
@@ -148,7 +148,7 @@ class ViewScreen(Screen[None], Generic[Answer], inherit_bindings=False):
         if not self.is_attached:
             return
         now = time.monotonic()
-        self._working, self._problem = False, problem
+        self.working, self._problem = False, problem
         self._rest_until = now + max(_LEAST_S, _SHARE * (now - began))
         if answer is not None:
             self.show(answer)
