@@ -106,7 +106,7 @@ class Tracker:
             place = index << ROW_BITS | row
             if message.type == qmi.REQUEST:
                 self.open[message.key] = place
-            elif (asked := self.open.pop(message.key, _NONE)) != _NONE:
+            elif (asked := self.open.pop(message.key, row)) & ROW != row:  # a link of a frame to itself says nothing
                 self.set_partner(asked, row)
                 self.set_partner(place, asked & ROW)
 

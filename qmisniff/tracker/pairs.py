@@ -106,7 +106,7 @@ class Pairs:
         order = _sorted(keys)
         keys, places, response = keys[order], places[order], response[order]
         same = keys[1:] == keys[:-1]
-        hit = np.flatnonzero(same & response[1:] & ~response[:-1])
+        hit = np.flatnonzero(same & response[1:] & ~response[:-1] & (places[1:] & ROW != places[:-1] & ROW))
         self._note(batch, places[hit], places[hit + 1])
         left = ~response & np.append(~same, True)
         self._keys, self._places = keys[left], places[left]

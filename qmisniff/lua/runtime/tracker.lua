@@ -34,8 +34,8 @@ local function pair(pinfo, context, header, key)
         open_requests[key] = { context = context, frame = pinfo.number, time = pinfo.rel_ts }
     elseif header.type == RESPONSE then
         local asked = open_requests[key]
-        if asked then
-            open_requests[key] = nil
+        open_requests[key] = nil
+        if asked and asked.frame ~= pinfo.number then
             asked.context.response = pinfo.number
             context.request = asked.frame
             context.time = floor((pinfo.rel_ts - asked.time) * 1e9 + 0.5) / 1e9 -- nanoseconds, as in the file
