@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import random
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,7 +20,6 @@ from qmisniff.store import Store
 from qmisniff.store.load import Loader
 from tests import factories
 from tests.differential.corpus import registry
-from tests.differential.mutations import mutate
 from tests.oracle.libqmi import qmux
 from tests.usb_capture import (
     CONTROL,
@@ -38,7 +36,7 @@ from tests.usb_capture import (
     save,
     setup,
 )
-from tests.usb_conversation import conversation
+from tests.usb_conversation import conversation, damaged
 
 DMS, WDS = 2, 1
 IMEI = "001010123456789"
@@ -301,13 +299,7 @@ def test_user_link_types(link_type: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("link_type", LINK_TYPES)
 def test_damaged_records(link_type: int, tmp_path: Path) -> None:
     """Whatever the records are: no exception, no field outside the bytes, nothing lost."""
-    rng = random.Random(20_263)
-    records = [
-        Record(mutate(rng, record.data) or b"\0", record.left_out) if rng.random() < 0.5 else record
-        for seed in range(3)
-        for record in conversation(seed, link_type)
-    ]
-    store = store_of(records, tmp_path, link_type)
+    store = store_of(damaged(link_type, 3), tmp_path, link_type)
     for row in range(len(store)):
         frame, context = store.frame(row), store.context(row)
         data, tree = assembled(frame, context), dissector.tree(frame, context)

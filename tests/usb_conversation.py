@@ -125,3 +125,13 @@ def conversation(seed: int, link_type: int, length: int = 60) -> list[Record]:
     while queue := [each for each in queues if each]:
         records.append(rng.choice(queue).pop(0))
     return records[rng.randint(0, 3) :]
+
+
+def damaged(link_type: int, conversations: int) -> list[Record]:
+    """Conversations of which every other record is changed at random, headers included."""
+    rng = random.Random(f"damage {link_type} {conversations}")
+    return [
+        Record(mutate(rng, record.data) or b"\0", record.left_out) if rng.random() < 0.5 else record
+        for seed in range(conversations)
+        for record in conversation(seed, link_type)
+    ]

@@ -18,9 +18,10 @@ from qmisniff.frame import USB_LINKS, Frame
 from qmisniff.protocol import usb
 from qmisniff.store import Store
 from tests.differential.corpus import registry
+from tests.lua.mutations import lua_errors
 from tests.lua.tshark import EXPERT, Found, available, differences, escaped, export, run
 from tests.usb_capture import LINK_TYPES, save
-from tests.usb_conversation import conversation
+from tests.usb_conversation import conversation, damaged
 
 pytestmark = pytest.mark.skipif(not available(), reason="tshark is not installed (tests/setup-debian)")
 
@@ -179,3 +180,8 @@ def test_the_list_is_the_same(link_type: int, tmp_path: Path, script: Path) -> N
     pairs = [pair for pair in zip(wanted, got, strict=True) if pair[0][2] != "USB" or pair[1][2] != "USB"]
     assert sum(protocol.startswith("QMI") for _, (_, _, protocol, _) in pairs) > 50
     assert [pair for pair in pairs if pair[0] != pair[1]][:10] == []
+
+
+@pytest.mark.parametrize("link_type", LINK_TYPES)
+def test_damaged_records_give_no_lua_error(link_type: int, tmp_path: Path, script: Path) -> None:
+    assert not lua_errors(script, save(tmp_path / "usb.pcap", link_type, damaged(link_type, 2)))
