@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from qmisniff.capture_file import Reader, Writer
+from qmisniff.cli import main
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.parts import assembled
 from qmisniff.field import Field
@@ -108,6 +109,19 @@ def test_a_message_split_anywhere_is_whole_where_it_ends(to_host: bool, tmp_path
         assert data == frame.data + (ANSWERED if to_host else ANSWERED[:3] + b"\0" + ANSWERED[4:])
         found = next(field for field in dissector.tree(frame, context).walk() if field.spec.name == NAME)
         assert data[found.offset : found.offset + found.size] == IMEI.encode()
+
+
+def test_the_bytes_of_a_whole_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are not those of its frame: filters and hex dumps know where they are."""
+    bus = Bus(USBMON_MMAPPED)
+    records = [record for piece in pieces(ANSWERED, 20) for record in bus.get(piece)]
+    path = str(save(tmp_path / "usb.pcap", USBMON_MMAPPED, records))
+    for test in (f'qmux[0] == 01 and qmi contains "{IMEI}"', "qmux.part == 2", f"{NAME}[0:3] == 30:30:31"):
+        assert main(["read", path, "-Y", test]) == 0
+        assert capsys.readouterr().out.startswith("     4 ")
+    assert main(["read", path, "-Y", "qmi", "-x"]) == 0
+    printed = capsys.readouterr().out
+    assert f"Reassembled message ({len(ANSWERED)} bytes, from {64 + len(ANSWERED) - 20} on):\n0000  01 " in printed
 
 
 def test_frames_cut_without_regard_to_messages(tmp_path: Path) -> None:

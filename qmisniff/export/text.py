@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from qmisniff.dissect import Dissector
+from qmisniff.dissect.parts import assembled
 from qmisniff.dissect.text import field_text
 from qmisniff.export import FEW, Detail, Format
 from qmisniff.field import Field
@@ -36,7 +37,10 @@ class TextFormat(Format):
         if self._detail.tree:
             lines += tree_lines(self._detail.layers(self._dissector.tree(frame, context)))
         if self._detail.bytes:
+            whole, size = assembled(frame, context), len(frame.data)
             lines += hex_lines(frame.data)
+            if len(whole) > size:
+                lines += [f"Reassembled message ({len(whole) - size} bytes, from {size} on):", *hex_lines(whole[size:])]
         if self._detail.tree or self._detail.bytes:
             lines.append("")
         self._out.write("\n".join(lines) + "\n")

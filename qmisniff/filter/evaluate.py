@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from qmisniff.dissect import Dissector
+from qmisniff.dissect.parts import assembled
 from qmisniff.dissect.sinks import ValuesSink
 from qmisniff.field import FieldSpec
 from qmisniff.filter.ast import Range
@@ -76,7 +77,7 @@ class Decoded:
             case Type.TIME | Type.SECONDS:
                 return (self._frame.ts_ns,)
             case Type.PROTOCOL:
-                data = self._frame.data
+                data = assembled(self._frame, self._context)
                 return [data[at : at + size] for at, size in self._layers().spans.get(field.name, ())]
             case Type.HEADING:
                 return (0,) * self._heading_count(field.name)

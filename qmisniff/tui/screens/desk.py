@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Footer
 
+from qmisniff.dissect.parts import assembled
 from qmisniff.field import Field, FieldSpec, Kind
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.printable import plain
@@ -84,6 +85,8 @@ class Desk(Screen[None], inherit_bindings=False):
         self._tell(before.progress if before is not None else None, now.progress)
         if sieve.problem and (before is None or not before.filter_problem):
             self.notify(plain(sieve.problem), severity="error", markup=False, timeout=15)
+        if not now.progress.running and (before is None or before.progress.running):
+            self.run_worker(self._read_comments, thread=True, exit_on_error=False)
         self._standing = now
         self.packets.empty_text = _empty_text(self.session.feed.name, now)
         self.show_more(sieve.rows)
@@ -93,6 +96,12 @@ class Desk(Screen[None], inherit_bindings=False):
         elif self.session.store.context(row) != self._shown:
             self.show_packet(row)
         self.show_standing()
+
+    def _read_comments(self) -> None:
+        """The comments that the file has, once it is loaded."""
+        self.session.read_comments()
+        if self.session.comments_in_file:
+            self.app.call_from_thread(self.packets.refresh)
 
     def standing(self) -> Standing:
         """Where feed, filter and notes stand now."""
@@ -139,7 +148,7 @@ class Desk(Screen[None], inherit_bindings=False):
             self.bytes.show(b"")
             self.details.show(None)
             return
-        self.bytes.show(frame.data)
+        self.bytes.show(assembled(frame, self._shown))
         root = self.session.dissector.tree(frame, self._shown)
         if row in notes.comments:
             root.children.insert(0, Field(_COMMENT, notes.comments[row], 0, 0))
