@@ -27,7 +27,9 @@ RUN_ELSEWHERE = {
     r"qmisniff read modem\.pcapng.*": "tests/test_cli.py",
     r"xxd packet.bin \| qmisniff decode .*": "tests/test_cli_decode.py",
     r"qmisniff dissectors (check|import) .*": "tests/test_cli_definitions.py",
-    r"qmisniff export lua -o ~/.*": "tests/lua/test_export.py",
+    r"qmisniff export lua --install": "tests/lua/test_export.py",
+    r"qmisniff export pcapng modem\.pcapng .*": "tests/test_export_pcapng.py",
+    r"qmisniff extcap install": "tests/test_extcap.py",
     r"tests/run.*": ".ci/run",
 }
 

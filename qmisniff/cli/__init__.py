@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from qmisniff import __version__
-from qmisniff.cli import decode, definitions, exports, traffic
+from qmisniff.cli import decode, definitions, exports, extcap, statistics, traffic
 from qmisniff.cli.verbs import Verbs
 from qmisniff.errors import QmisniffError
 from qmisniff.printable import plain
@@ -78,6 +78,6 @@ def command_line() -> tuple[argparse.ArgumentParser, Verbs]:
     )
     parser.add_argument("--version", action="version", version=f"qmisniff {__version__}")
     verbs = Verbs(parser)
-    for group in (traffic, decode, exports, definitions):
+    for group in (traffic, statistics, decode, exports, extcap, definitions):
         group.add(verbs)
     return parser, verbs

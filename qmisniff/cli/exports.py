@@ -36,12 +36,16 @@ def add(verbs: Verbs) -> None:
     added = below.add(
         lua,
         "write the definitions as a dissector for Wireshark",
-        "qmisniff export lua -o ~/.local/lib/wireshark/plugins/qmisniff.lua",
+        "qmisniff export lua --install",
         "qmisniff export lua --services nas,dms -o modem.lua",
         "tshark -X lua_script:qmisniff.lua -r modem.pcapng -Y qmi.nas.get_signal_info.lte.rsrp",
         notes=_NOTES,
     )
-    added.add_argument("-o", dest="out", metavar="FILE", help="the file to write; standard output where left out")
+    where = added.add_mutually_exclusive_group()
+    where.add_argument("-o", dest="out", metavar="FILE", help="the file to write; standard output where left out")
+    where.add_argument(
+        "--install", action="store_true", help="write it where Wireshark and tshark load it by themselves"
+    )
     added.add_argument("--services", metavar="NAME,...", help="these services only, by name or number")
     definitions_option(added)
 
@@ -83,14 +87,25 @@ def lua(options: argparse.Namespace) -> int:
                         f"service {number} has no definition", "`qmisniff dissectors list` has those that do"
                     )
         text = "".join(lua_text(definitions, services))
-    if options.out is None or options.out == "-":
+    if not options.install and options.out in (None, "-"):
         sys.stdout.write(text)
         return 0
+    path = Path(options.out).expanduser() if options.out else _plugin()
     try:
-        Path(options.out).expanduser().write_text(text, encoding="ascii")
+        if options.install:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="ascii")
     except OSError as error:
-        raise UsageError(f"{options.out}: {error.strerror}", "choose another place with -o") from None
+        raise UsageError(f"{path}: {error.strerror}", "choose another place with -o") from None
+    if options.install:
+        print(path)
     return 0
+
+
+def _plugin() -> Path:
+    from qmisniff.cli.wireshark import lua_folder
+
+    return lua_folder() / "qmisniff.lua"
 
 
 def pcapng(options: argparse.Namespace) -> int:

@@ -84,13 +84,16 @@ def test_no_definition_puts_code_into_it(tmp_path: Path) -> None:
     assert not lua_errors(script, capture)
 
 
-def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["export", "lua", "--services", "dms,3", "-o", str(tmp_path / "two.lua")]) == 0
     text = (tmp_path / "two.lua").read_text()
     assert "definitions.services[2] =" in text and "definitions.services[3] =" in text
     assert "definitions.services[1] =" not in text
     assert main(["export", "lua", "--services", "dms"]) == 0
     assert capsys.readouterr().out.startswith("-- SPDX")
+    monkeypatch.setattr("qmisniff.cli.wireshark.lua_folder", lambda: tmp_path / "new" / "plugins")
+    assert main(["export", "lua", "--services", "dms", "--install"]) == 0
+    assert "definitions.services[2] =" in (tmp_path / "new" / "plugins" / "qmisniff.lua").read_text()
     assert main(["export", "lua", "-o", str(tmp_path / "no" / "such.lua")]) == 2
     assert main(["export", "lua", "--services", "nothing"]) == 2
     assert "choose another place" in capsys.readouterr().err
