@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 from pathlib import Path
 
 import pytest
 
 from qmisniff import cli
+from qmisniff.export import Detail, open_format
+from qmisniff.export.fields import LISTED
+from tests.filter import capture
+from tests.filter.test_columns import made
 
 SAMPLE = str(Path(__file__).parents[1] / "captures" / "first-contact.pcapng")
 ANSWER = ["-Y", "qmi.type == response && qmi.msgid == 0x25"]  # one frame: the IDs of the modem
@@ -68,3 +73,35 @@ def test_mistakes_are_told_with_what_would_be_right(
     assert cli.main(["read", SAMPLE, *arguments]) == 2
     errors = capsys.readouterr().err
     assert said in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("seed", range(31))
+def test_columns_print_what_decoding_prints(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, store, dissector = random.Random(seed), made(seed), capture.dissector()
+    found = {name for row in range(len(store)) for name in dissector.values(store.frame(row), store.context(row))}
+    names = sorted(name for name in found if not name.endswith(".label"))
+    names += [*LISTED, "frame.time", "frame.time_epoch", "tap.lost"]
+    for form, options in (("fields", ("quote=s",)), ("fields", ("occurrence=l",)), ("csv", ())):
+        detail = Detail(fields=tuple(rng.sample(names, 8)), options=options)
+        printed = []
+        for few in (0, 1000):
+            monkeypatch.setattr("qmisniff.export.fields.FEW", few)
+            out = io.StringIO()
+            open_format(form, dissector, out, detail).rows(store, range(len(store)))
+            printed.append(out.getvalue())
+        assert printed[0] == printed[1], detail.fields
+
+
+def test_fields_of_regular_messages_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, dissector = made(0), capture.dissector()
+    monkeypatch.setattr("qmisniff.export.fields.FEW", 0)
+    monkeypatch.setattr(dissector, "walk", None)
+    names = ("frame.number", "qmi.nas.get_signal_info.lte.rsrp", "qmi.wds.get_current_settings.profile_name")
+    out = io.StringIO()
+    open_format("fields", dissector, out, Detail(fields=names)).rows(store, [4, 6])
+    assert out.getvalue() == "5\t-95\t\n7\t\tcaf\u00e9\n"
+
+
+def test_seconds_are_exact(capsys: pytest.CaptureFixture[str]) -> None:
+    seconds = printed(capsys, "-T", "fields", "-e", "frame.time_epoch", "-c", "1")[0]
+    assert len(seconds.partition(".")[2]) == 9

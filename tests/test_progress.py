@@ -53,7 +53,7 @@ def test_long_work_draws_now_and_then_and_clears(screen: Terminal, clock: list[f
             clock[0] += 0.001
             shown.at("printing", done, 3000)
     drawn = screen.getvalue().split("\r\x1b[K")
-    assert 15 <= len(drawn) <= 22  # for two seconds, ten times a second
+    assert 15 <= len(drawn) <= 24  # for two seconds, ten times a second
     assert drawn[-1] == ""
     assert re.fullmatch(r"printing \[#+\.+\]  \d\d% of 3,000 packets, [12] s left", drawn[3])
 

@@ -6,22 +6,26 @@ Numbers are decimal, truth values 1 and 0, bytes hex; a field that occurs more t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from qmisniff.dissect import Dissector
 from qmisniff.errors import UsageError
-from qmisniff.export import Detail, Format
+from qmisniff.export import FEW, Detail, Format
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.frame import Frame
 from qmisniff.printable import plain
 from qmisniff.protocol.context import Context
+from qmisniff.store import Store
+
+if TYPE_CHECKING:
+    from qmisniff.export.cells import Cells
 
 _CHARACTERS = {"/t": "\t", "/s": " "}
 _QUOTES = {"d": '"', "s": "'", "n": ""}
 # Columns of the packet list, under Wireshark's names for them: attributes of a Summary.
-_COLUMNS = {f"_ws.col.{name}": name for name in ("source", "destination", "protocol", "info")}
+LISTED = {f"_ws.col.{name}": name for name in ("source", "destination", "protocol", "info")}
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,31 +75,59 @@ class FieldsFormat(Format):
             raise UsageError("-T fields prints the fields that -e names", "-e frame.number -e qmi.msgid")
         catalogue = Catalogue(dissector.registry)
         for name in self._names:
-            if name not in _COLUMNS and catalogue.find(name) is None:
+            if name not in LISTED and catalogue.find(name) is None:
                 meant = catalogue.similar(name)
                 raise UsageError(
                     f"there is no field {plain(name)!r}",
                     f"did you mean {meant}?" if meant else "`qmisniff fields` lists them",
                 )
         self._out = out
+        self._cells: Cells | None = None
         if self._layout.header:
             self._line(self._names)
 
     def write(self, frame: Frame, context: Context) -> None:
         """Print one frame."""
-        values: dict[str, Any] = self._dissector.values(frame, context)
-        if any(name in _COLUMNS for name in self._names):
-            row = self._dissector.summary(frame, context)
-            values |= {name: getattr(row, attribute) for name, attribute in _COLUMNS.items()}
-        self._line([self._cell(values[name]) if name in values else "" for name in self._names])
+        self._line(self._texts(frame, context))
+
+    def rows(self, store: Store, rows: Sequence[int]) -> None:
+        """Print the frames of these rows; only those that columns do not tell all about are decoded."""
+        if len(rows) < FEW:
+            super().rows(store, rows)
+            return
+        from qmisniff.export.batches import batches
+        from qmisniff.export.cells import Cells
+
+        self._cells = self._cells or Cells(store, self._dissector, self._quoted)
+        quote = self._layout.quote
+        join = f"{quote}{self._layout.separator}{quote}".join
+        for batch in batches(store, rows):
+            cells, sure = self._cells.rows(self._names, batch)
+            for place in (~sure).nonzero()[0].tolist():
+                row = batch.columns.first + int(batch.places[place])
+                cells[place] = tuple(map(self._quoted, self._texts(store.frame(row), store.context(row))))
+            lines = f"{quote}\n{quote}".join(map(join, cells))
+            self._out.write(f"{quote}{lines}{quote}\n")
 
     def close(self) -> None:
         """Nothing ends the lines."""
 
+    def _texts(self, frame: Frame, context: Context) -> list[str]:
+        values: dict[str, Any] = self._dissector.values(frame, context)
+        values["frame.time_epoch"] = seconds_text(frame.ts_ns)
+        if any(name in LISTED for name in self._names):
+            row = self._dissector.summary(frame, context)
+            values |= {name: getattr(row, attribute) for name, attribute in LISTED.items()}
+        return [self._cell(values[name]) if name in values else "" for name in self._names]
+
     def _line(self, cells: Iterable[str]) -> None:
-        if quote := self._layout.quote:
-            cells = [f"{quote}{cell.replace(quote, quote * 2)}{quote}" for cell in cells]
-        self._out.write(self._layout.separator.join(cells) + "\n")
+        quote = self._layout.quote
+        self._out.write(self._layout.separator.join([f"{quote}{self._quoted(cell)}{quote}" for cell in cells]) + "\n")
+
+    def _quoted(self, value: Any) -> str:
+        """The text of a value as it stands between quotes."""
+        text, quote = self._cell(value), self._layout.quote
+        return text.replace(quote, quote * 2) if quote else text
 
     def _cell(self, value: Any) -> str:
         if not isinstance(value, list):
@@ -108,7 +140,13 @@ class CsvFormat(FieldsFormat):
     """The same as comma-separated values with a header, ready for a spreadsheet."""
 
     start = Layout(header=True, separator=",", quote='"', aggregator=";")
-    default = ("frame.number", "frame.time", *_COLUMNS)
+    default = ("frame.number", "frame.time", *LISTED)
+
+
+def seconds_text(ts_ns: int) -> str:
+    """Nanoseconds as seconds, exactly."""
+    seconds, below = divmod(ts_ns, 1_000_000_000)
+    return f"{seconds}.{below:09d}"
 
 
 def _text(value: Any) -> str:

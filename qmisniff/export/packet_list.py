@@ -35,10 +35,10 @@ _TYPES = 16  # TLVs that tell messages apart: a row names fewer
 class Rows(NamedTuple):
     """What the list shows of some frames, a text for each in every list."""
 
-    sources: list[str]
-    destinations: list[str]
-    protocols: list[str]
-    infos: list[str]
+    source: list[str]
+    destination: list[str]
+    protocol: list[str]
+    info: list[str]
 
 
 class _Shape(NamedTuple):

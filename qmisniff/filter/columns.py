@@ -20,7 +20,7 @@ from qmisniff.filter.layer_bytes import LAYERS, by_bytes
 from qmisniff.filter.literals import Value
 from qmisniff.filter.places import Place, gather, locate, together
 from qmisniff.filter.resolve import FieldValues, Joined, Opposite, Test, fields
-from qmisniff.filter.tlv_fields import HEADS, InOneTlv, by_heads
+from qmisniff.filter.tlv_fields import HEADS, InOneTlv, OneTlv, by_heads
 from qmisniff.filter.verdict import Column, Mask, Verdict, outcome
 from qmisniff.protocol import qmi
 from qmisniff.store import Store
@@ -93,7 +93,7 @@ class ColumnTests:
         if all(made):
             return self._by_values(test, used, [column for column in made if column], columns, wanted)
         if (alone := self._alone(test, used)) is not None:
-            return alone.verdict(columns, self._of(used[0].name, columns), wanted)
+            return alone.verdict(columns, wanted)
         # Where none of its fields can be, a test is what it is without any value.
         nowhere = reduce(operator.and_, [self._absent(field, columns, wanted) for field in used])
         nothing = np.zeros(len(columns), bool)
@@ -161,12 +161,17 @@ class ColumnTests:
     def _alone(self, test: Test, used: list[FieldValues]) -> InOneTlv | None:
         """How to ask about one TLV alone, where all fields of the test lie in the same."""
         if id(test) not in self._in_tlv:
-            message = self._message(used[0].name)
-            places, *others = [list(self._tlvs(field.name)) for field in used]
-            tlvs = {kind: (tlv, path) for kind, tlv, path in places}
-            one = message is not None and len(tlvs) == len(places) and all(each == places for each in others)
-            self._in_tlv[id(test)] = InOneTlv(test, message[0], tlvs) if message and one else None
+            tlv = self.one_tlv(*(field.name for field in used))
+            self._in_tlv[id(test)] = InOneTlv(test, tlv) if tlv else None
         return self._in_tlv[id(test)]
+
+    def one_tlv(self, *names: str) -> OneTlv | None:
+        """The TLV that all fields of these names lie in; None where they are in several, or in none."""
+        service, message = self._message(names[0]) or (None, None)
+        places, *others = [list(self._tlvs(name)) for name in names]
+        tlvs = {kind: (tlv, path) for kind, tlv, path in places}
+        one = len(tlvs) == len(places) and all(each == places for each in others)
+        return OneTlv(service, message, tlvs) if service and message and one else None
 
     def _absent(self, field: FieldValues, columns: Columns, wanted: Mask) -> Mask:
         """Rows in which a field is not for sure."""

@@ -101,13 +101,14 @@ class Descriptions:
             sound[tlvs.index[counted[short]]] = False
         return self._ask(self._sound, columns, sound, kinds, least < 0)
 
-    def _ask(self, asked: Asked, columns: Columns, rows: Mask, kinds: Numbers, which: Mask) -> Mask:
+    def _ask(self, asked: Asked[bool], columns: Columns, rows: Mask, kinds: Numbers, which: Mask) -> Mask:
         """Those of these rows of which all these TLVs are as asked."""
         tlvs = columns.tlvs
         found = np.flatnonzero(which & rows[tlvs.index])
         values = values_of(columns, tlvs.value[found], tlvs.length[found])
         keys = (kinds[tlvs.index[found]] << 8 | tlvs.type[found]).tolist()
-        rows[tlvs.index[found][~asked.all(zip(keys, values, strict=True))]] = False
+        passed = np.array(asked.all(zip(keys, values, strict=True)), bool)
+        rows[tlvs.index[found][~passed]] = False
         return rows
 
     def by_unknown(self, test: Test, columns: Columns, wanted: Mask) -> Verdict:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from qmisniff.definitions.model import Text, Tlv
+from qmisniff.definitions.model import Message, Text, Tlv
 from qmisniff.definitions.registry import Service
 from qmisniff.dissect.tlv import MAX_FIELDS, TlvDecoder
 from qmisniff.field import Field
@@ -24,18 +24,20 @@ from qmisniff.filter.resolve import Called, Compared, Constant, Exists, FieldVal
 from qmisniff.filter.verdict import Mask, Numbers, Verdict, outcome
 from qmisniff.store.columns import Columns
 
+T = TypeVar("T")
+
 _KEPT = 1 << 16  # answers about values, and
 _KEPT_SIZE = 512  # bytes of the largest value of which the answer is kept
 
 
-class Asked:
+class Asked(Generic[T]):
     """Answers about bytes, remembered."""
 
-    def __init__(self, answer: Callable[[int, bytes], bool]) -> None:
+    def __init__(self, answer: Callable[[int, bytes], T]) -> None:
         self._answer = answer
-        self._known: dict[tuple[int, bytes], bool] = {}
+        self._known: dict[tuple[int, bytes], T] = {}
 
-    def all(self, values: Iterable[tuple[int, bytes]]) -> Mask:
+    def all(self, values: Iterable[tuple[int, bytes]]) -> list[T]:
         """The answer for each of these bytes; the number with them tells what they are the value of."""
         known, answers = self._known, []
         for key in values:
@@ -47,7 +49,7 @@ class Asked:
                         known.clear()
                     known[key] = found
             answers.append(found)
-        return np.array(answers, bool)
+        return answers
 
 
 def values_of(columns: Columns, places: Numbers, lengths: Numbers) -> Iterable[bytes]:
@@ -56,39 +58,65 @@ def values_of(columns: Columns, places: Numbers, lengths: Numbers) -> Iterable[b
     return (bytes(buffer[at : at + size]) for at, size in zip(places.tolist(), lengths.tolist(), strict=True))
 
 
+class Hits(NamedTuple):
+    """Rows that have a TLV once, as its only one of the kind: their places in the columns, and its values."""
+
+    kind: int
+    places: Numbers
+    values: Iterable[bytes]
+
+
+class OneTlv:
+    """A TLV of a message, each kind of which may have its own: `tlvs` has them, with their names."""
+
+    def __init__(self, service: Service, message: Message, tlvs: Mapping[int, tuple[Tlv, str]]) -> None:
+        self._service = service.header.id
+        self._message = message.id
+        self.decoders = {kind: TlvDecoder(tlv, path, service.enums) for kind, (tlv, path) in tlvs.items()}
+
+    def hits(self, columns: Columns, wanted: Mask) -> tuple[Mask, list[Hits]]:
+        """Of the rows that are wanted: those which are sure not to have the TLV, and its values in others."""
+        of = columns.plain & (columns.service == self._service) & (columns.msgid == self._message)
+        absent, found = columns.plain & wanted, list[Hits]()
+        if not (of & wanted).any():
+            return absent, found
+        tlvs = columns.tlvs_of(of & wanted)
+        absent &= ~(of & (tlvs.broken | (columns.tlv_length > MAX_FIELDS)))
+        for kind, decoder in self.decoders.items():
+            rows = absent & of & (columns.qmi_type == kind)
+            hit = np.flatnonzero((tlvs.type == decoder.tlv.id) & rows[tlvs.index])
+            index = tlvs.index[hit].astype(np.intp)
+            absent[index] = False
+            once = np.bincount(index, minlength=len(columns))[index] == 1
+            values = values_of(columns, tlvs.value[hit[once]], tlvs.length[hit[once]])
+            found.append(Hits(kind, index[once], values))
+        return absent, found
+
+
 class InOneTlv:
-    """A test all of whose fields lie in one TLV of a message: `tlvs` has it for each kind of message, with its name."""
+    """A test all of whose fields lie in one TLV."""
 
-    def __init__(self, test: Test, service: Service, tlvs: Mapping[int, tuple[Tlv, str]]) -> None:
+    def __init__(self, test: Test, tlv: OneTlv) -> None:
         self._test = test
+        self._tlv = tlv
         self._without = passes(test, WITHOUT)
-        self._decoders = {kind: TlvDecoder(tlv, path, service.enums) for kind, (tlv, path) in tlvs.items()}
-        self._asked = Asked(lambda kind, raw: passes(test, _Value(self._decoders[kind], raw)))
+        self._asked = Asked(lambda kind, raw: passes(test, _Value(tlv.decoders[kind], raw)))
 
-    def verdict(self, columns: Columns, of: Mask, wanted: Mask) -> Verdict:
-        """What is sure about the rows that are wanted; `of` are those of the message."""
+    def verdict(self, columns: Columns, wanted: Mask) -> Verdict:
+        """What is sure about the rows that are wanted."""
         yes, no = np.zeros(len(columns), bool), np.zeros(len(columns), bool)
-        absent = columns.plain & wanted
-        if (of & wanted).any():
-            tlvs = columns.tlvs_of(of & wanted)
-            absent &= ~(of & (tlvs.broken | (columns.tlv_length > MAX_FIELDS)))
-            for kind, decoder in self._decoders.items():
-                rows = absent & of & (columns.qmi_type == kind)
-                hit = np.flatnonzero((tlvs.type == decoder.tlv.id) & rows[tlvs.index])
-                index = tlvs.index[hit].astype(np.intp)
-                absent[index] = False
-                once = np.bincount(index, minlength=len(columns))[index] == 1
-                hit, index = hit[once], index[once]
-                passed = self._passed(kind, decoder, values_of(columns, tlvs.value[hit], tlvs.length[hit]), len(hit))
-                yes[index[passed]] = True
-                no[index[~passed]] = True
+        absent, found = self._tlv.hits(columns, wanted)
+        for hits in found:
+            passed = self._passed(hits)
+            yes[hits.places[passed]] = True
+            no[hits.places[~passed]] = True
         return Verdict(yes | absent, no) if self._without else Verdict(yes, no | absent)
 
-    def _passed(self, kind: int, decoder: TlvDecoder, values: Iterable[bytes], count: int) -> Mask:
+    def _passed(self, hits: Hits) -> Mask:
         match self._test:
-            case Exists(FieldValues(name)) if name == decoder.heading.name:  # it is there whatever the value is
-                return np.ones(count, bool)
-        return self._asked.all(zip(repeat(kind), values))
+            case Exists(FieldValues(name)) if name == self._tlv.decoders[hits.kind].heading.name:
+                return np.ones(len(hits.places), bool)  # it is there whatever the value is
+        return np.array(self._asked.all(zip(repeat(hits.kind), hits.values)), bool)
 
 
 class _Value:
