@@ -113,10 +113,12 @@ class Tracker:
     def messages(self, row: int, data: bytes, link: Link, orig_len: int) -> list[Message | None]:
         """The messages in a frame of QMUX or USB, in order; of a USB transfer those that are whole with it."""
         if link is Link.QMUX:
-            found = [_qmux(data[at:], 0) for at in qmux.frames(data, 0, len(data))]
-        else:
-            device, frames = self.usb.add(row, data, link, orig_len)
-            found = [_qmux(each, device) for each in frames]
+            return self.messages_of(row, 0, [data[at:] for at in qmux.frames(data, 0, len(data))])
+        return self.messages_of(row, *self.usb.add(row, data, link, orig_len))
+
+    def messages_of(self, row: int, device: int, frames: list[bytes]) -> list[Message | None]:
+        """The messages in the QMUX frames of a row."""
+        found = [_qmux(each, device) for each in frames]
         if len(found) > 1:
             self.others[row] = [_NONE] * (len(found) - 1)
         return found

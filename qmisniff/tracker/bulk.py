@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from qmisniff.frame import USB_LINKS, Link
 from qmisniff.protocol import qmi, qmux, qrtr, tftp
-from qmisniff.tracker import ROW_BITS, Address, Tracker
+from qmisniff.tracker import ROW_BITS, Address, Message, Tracker
 from qmisniff.tracker.pairs import Messages, Others, Pairs
+from qmisniff.tracker.urbs import Rows, learn
 
 U1 = npt.NDArray[np.uint8]
 U2 = npt.NDArray[np.uint16]
@@ -27,7 +28,6 @@ Mask = npt.NDArray[np.bool_]
 
 _LEARNT = (qrtr.NEW_SERVER, qrtr.DEL_SERVER, qrtr.DEL_CLIENT, qrtr.BYE)
 _CONTROL_SIZE = 20
-_USB = [link.value for link in USB_LINKS]
 
 
 class Flows(Protocol):
@@ -190,26 +190,53 @@ def _files(tracker: Tracker, flows: Flows, seen: Seen, data_rows: Mask, changing
 
 def _others(tracker: Tracker, flows: Flows, seen: Seen, first: int) -> Others | None:
     """The messages in USB transfers, and those in QMUX frames behind the first one."""
-    usb, in_qmux = np.isin(seen.link, _USB), seen.link == Link.QMUX
-    if not (usb | in_qmux).any():
-        return None
-    several = np.zeros(len(usb), bool)
-    rows = np.flatnonzero(in_qmux & (seen.length > qmux.HEADER.size))
-    at = seen.offset[rows] + 1
-    several[rows] = 1 + (seen.data[at] | seen.data[at + 1].astype(np.uint32) << 8) < seen.length[rows]
+    in_qmux, links = seen.link == Link.QMUX, np.bincount(seen.link, minlength=256)
+    parts: list[Others] = []
+    if in_qmux.any():
+        several = np.flatnonzero(in_qmux & (seen.length > qmux.HEADER.size))
+        at = seen.offset[several] + 1
+        stop = 1 + (seen.data[at] | seen.data[at + 1].astype(np.uint32) << 8)
+        several = several[stop < seen.length[several]]
+        found = [
+            (first + row, tracker.messages(first + row, _bytes(seen, row), Link.QMUX, 0)) for row in several.tolist()
+        ]
+        parts.append(_listed(flows, found, 1))
+    used = [link for link in USB_LINKS if links[link]]
+    if len(used) == 1:
+        parts += _transfers(tracker, flows, seen, first, used[0])
+    elif used:  # records of several kinds may be of one bus: their order counts
+        rows = np.flatnonzero(np.isin(seen.link, used)).tolist()
+        found = []
+        for row in rows:
+            link, original = Link(int(seen.link[row])), int(seen.orig_len[row])
+            found.append((first + row, tracker.messages(first + row, _bytes(seen, row), link, original)))
+        parts.append(_listed(flows, found, 0))
+    return Others(*map(np.concatenate, zip(*parts, strict=True))) if parts else None
+
+
+def _transfers(tracker: Tracker, flows: Flows, seen: Seen, first: int, link: Link) -> list[Others]:
+    """The messages in USB transfers of one kind of record."""
+    rows = np.flatnonzero(seen.link == link)
+    length, original = seen.length[rows].astype(np.int64), seen.orig_len[rows].astype(np.int64)
+    messages, frames = learn(tracker.usb, Rows(link, first + rows, seen.data, seen.offset[rows], length, original))
+    keys = flows.frames(messages.service, messages.client).astype(np.uint64) << np.uint64(32)
+    keys |= messages.msgid.astype(np.uint64) << np.uint64(16) | messages.txn
+    found = [(row, tracker.messages_of(row, device, each)) for row, device, each in frames]
+    return [Others(keys, messages.row, messages.type == qmi.RESPONSE), _listed(flows, found, 0)]
+
+
+def _listed(flows: Flows, found: list[tuple[int, list[Message | None]]], begin: int) -> Others:
+    """Messages of these rows, of each from index `begin` on."""
     table: list[tuple[int, int, int, int, bool]] = []
-    for row in np.flatnonzero(usb | several).tolist():
-        link = Link(int(seen.link[row]))
-        found = tracker.messages(first + row, _bytes(seen, row), link, int(seen.orig_len[row]))
-        for index, message in enumerate(found):
-            if message is not None and message.type <= qmi.RESPONSE and (index or usb[row]):
+    for row, messages in found:
+        for index, message in enumerate(messages[begin:], begin):
+            if message is not None and message.type <= qmi.RESPONSE:
                 service, client, txn, msgid = message.key
                 assert isinstance(service, int) and isinstance(client, int)
-                place = index << ROW_BITS | first + row
-                table.append((service, client, msgid << 16 | txn, place, message.type == qmi.RESPONSE))
-    if not table:
-        return None
-    services, clients, rest, places, response = zip(*table, strict=True)
+                table.append(
+                    (service, client, msgid << 16 | txn, index << ROW_BITS | row, message.type == qmi.RESPONSE)
+                )
+    services, clients, rest, places, response = zip(*table, strict=True) if table else ((), (), (), (), ())
     flow = flows.frames(np.array(services, np.uint64), np.array(clients, np.uint64))
     keys = flow.astype(np.uint64) << np.uint64(32) | np.array(rest, np.uint64)
     return Others(keys, np.array(places, np.int64), np.array(response, bool))

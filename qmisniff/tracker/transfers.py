@@ -18,6 +18,7 @@ from qmisniff.protocol.context import Transfer
 
 MAX_MESSAGE = 1 << 17  # bytes: a QMUX frame has at most half of it
 
+_Key = tuple[int, int, int]  # of a request: device, endpoint, id
 _Pipe = tuple[int, bool]  # device, to the host
 
 
@@ -56,7 +57,7 @@ class Transfers:
     """Fed with the USB frames of a capture in order."""
 
     def __init__(self) -> None:
-        self._asked: dict[tuple[int, int, int], usb.Setup] = {}  # device, endpoint, id -> what is asked for
+        self._asked: dict[_Key, tuple[int, int]] = {}  # what is asked for: bmRequestType, bRequest
         self._unfinished: dict[_Pipe, _Unfinished] = {}
         self._noted: dict[int, _Noted] = {}
 
@@ -67,20 +68,35 @@ class Transfers:
             return 0, []
         key, missing = (urb.device, urb.endpoint & 0x0F, urb.id), usb.missing(urb, data, orig_len)
         if urb.setup is not None:
-            self._asked[key] = urb.setup
+            self.submitted(key, urb.setup.code)
             return urb.device, self._data(row, urb, data, missing) if usb.is_command(urb, data) else []
-        setup = self._asked.pop(key, None) if urb.completed else self._asked.get(key)
-        code = setup.code if setup is not None else None
+        code = self.completed(key) if urb.completed else self._asked.get(key)
         if usb.is_response(urb, data):
             if code == usb.RESPONSE:
                 return urb.device, self._data(row, urb, data, missing)
             if usb.looks_carried(data, urb.start, missing):
-                self._noted[row] = _Noted(carries=False)
+                self.foreign(row)
         elif link is Link.USBPCAP and code == usb.COMMAND and not urb.completed and urb.start < len(data):
             # Before version 1.5 the data of a command are in a record of their own.
             self._noted[row] = _Noted()
             return urb.device, self._data(row, urb, data, missing)
         return urb.device, []
+
+    def submitted(self, key: _Key, code: tuple[int, int]) -> None:
+        """Note what a request asks for."""
+        self._asked[key] = code
+
+    def completed(self, key: _Key) -> tuple[int, int] | None:
+        """What the request asked for that is complete now; None where that is not known."""
+        return self._asked.pop(key, None)
+
+    def begin(self, pipe: _Pipe) -> None:
+        """Note that data begin a message of their own."""
+        self._unfinished.pop(pipe, None)
+
+    def foreign(self, row: int) -> None:
+        """Note that a row's data are neither QMUX nor MBIM, whatever they look like."""
+        self._noted[row] = _Noted(carries=False)
 
     def transfer(self, row: int) -> Transfer | None:
         """What is known about a row's transfer; None where its own bytes say it all."""
