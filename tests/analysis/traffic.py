@@ -34,6 +34,7 @@ RESULTS = (
     make.tlv(2, struct.pack("<HH", 1, 0)),
     make.tlv(2, b"\1\0"),  # too short
     make.tlv(2, bytes(4)) * 2,
+    make.tlv(2, bytes(4)) + make.tlv(2, b"\1\0\3\0"),
     b"",
 )
 
