@@ -15,6 +15,7 @@ from qmisniff.cli import main
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.parts import assembled
 from qmisniff.field import Field
+from qmisniff.filter.compile import FEW, compile_filter
 from qmisniff.frame import Link
 from qmisniff.protocol.mbim import COMMAND, COMMAND_DONE, INDICATE_STATUS
 from qmisniff.store import Store
@@ -269,6 +270,30 @@ def test_a_store_in_bulk_is_the_store_row_by_row(link_type: int, tmp_path: Path)
     for row in range(len(alone)):
         assert bulk.frame(row) == alone.frame(row)
         assert bulk.context(row) == alone.context(row), row
+
+
+FILTERS = (
+    "qmi", "qmux", "mbim", "usb", "usb.bus_id == 1 && usb.device_address == 6", "usb.transfer_type == 2 && !qmi",
+    "qmi.service == dms", "qmi.type == 1", "not qmi.tlv.type == 2", "qmi.txn != 1", "qmi.dms.get_ids.imei",
+    "qmux.reassembled_in", "qmux.part || mbim.part", "mbim.txn > 100", "usb.urb_status < 0", "usb.urb_id & 0x40",
+    "usb.irp_info == 1", "usb.setup.wLength > 100", "usb.endpoint_address == 0x80", "qmi.result == failure",
+    "qmi.response_to", "data.data contains 01:02", "frame.len > 100 && qmi", "expert.severity", "usb.urb_type == 'C'",
+    "count(qmi.msgid) > 1", 'usb.dst == "1.6.0"', "usb.data_len in {10..100}", "usbcom",
+    "max(usb.bus_id, qmi.txn) == 1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("link_type", LINK_TYPES)
+def test_filters_by_columns_select_what_they_do_by_frames(link_type: int, tmp_path: Path) -> None:
+    records = [record for seed in range(6) for record in conversation(seed, link_type)] + damaged(link_type, 2)
+    store = store_of(records, tmp_path, link_type)
+    assert len(store) > FEW
+    for text in FILTERS:
+        test = compile_filter(text, registry())
+        found = [row for part in test.rows(store, dissector) for row in part.rows]
+        alone = [row for row in range(len(store)) if test.matches(store.frame(row), store.context(row), dissector)]
+        assert found == alone, text
+        assert alone or text.startswith(("usb.irp", "usb.urb", "qmi.result", "qmi.dms")), text
 
 
 @pytest.mark.parametrize("link_type", LINK_TYPES)

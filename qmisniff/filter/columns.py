@@ -21,6 +21,7 @@ from qmisniff.filter.literals import Value
 from qmisniff.filter.places import Place, gather, locate, together
 from qmisniff.filter.resolve import FieldValues, Joined, Opposite, Test, fields
 from qmisniff.filter.tlv_fields import HEADS, InOneTlv, OneTlv, by_heads
+from qmisniff.filter.usb_fields import USB_HEADERS, usb_column
 from qmisniff.filter.verdict import Column, Mask, Verdict, outcome
 from qmisniff.protocol import qmi
 from qmisniff.store import Store
@@ -28,6 +29,7 @@ from qmisniff.store.columns import Columns
 
 _KEPT = 1 << 16  # answers about combinations of values
 _NAMES = frozenset({"tap.comm", "frame.interface_name"})  # texts that many frames share
+_OF_MESSAGES = ("qmi", "qmux", "qrtr", "mbim", "tftp", "protobuf")
 
 
 class ColumnTests:
@@ -57,7 +59,15 @@ class ColumnTests:
                 return Verdict(sure & odd, sure & ~odd)
             case Joined(word, tests):
                 return self._joined(word, tests, columns, wanted)
-        return self._leaf(test, columns, wanted)
+        return self._without_idle(test, self._leaf(test, columns, wanted), columns)
+
+    def _without_idle(self, test: Test, found: Verdict, columns: Columns) -> Verdict:
+        """The verdict, with that on the USB requests that carry no message where the test is about messages only."""
+        if not columns.idle.any() or not all(field.name.startswith(_OF_MESSAGES) for field in fields(test)):
+            return found
+        if passes(test, WITHOUT):
+            return Verdict(found.yes | columns.idle, found.no & ~columns.idle)
+        return Verdict(found.yes & ~columns.idle, found.no | columns.idle)
 
     def _joined(self, word: str, tests: Sequence[Test], columns: Columns, wanted: Mask) -> Verdict:
         first, *rest = sorted(tests, key=_cost)
@@ -140,6 +150,8 @@ class ColumnTests:
         """The column of a field that has at most one value a row, a number; None of any other."""
         if name in HEADERS:
             return header_column(name, columns)
+        if name in USB_HEADERS:
+            return usb_column(name, columns)
         if name not in self._places:
             self._places[name] = self._find(name)
         places = self._places[name]

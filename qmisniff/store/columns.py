@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qmisniff.frame import Link
+from qmisniff.frame import USB_LINKS, Link
 from qmisniff.protocol import qmi
 from qmisniff.store.chunk import CAPACITY, COLUMNS, Chunk
 from qmisniff.store.file_bytes import Span
 from qmisniff.store.flows import Flows
 from qmisniff.store.headers import I4, I8, U1, U2, U4, U8, Any1, Headers, Mask, gather, read_headers
+from qmisniff.tracker.urbs import Rows, idle
 
 if TYPE_CHECKING:
     from qmisniff.store import Store
@@ -181,6 +182,17 @@ class Columns:
         """Which frames are regular QMI messages from the first byte to the last."""
         other = np.array([server is not None and server.service in qmi.NOT_QMI for server in self._tracker.offered])
         return self._headers.plain & ~other[self.server] if other.any() else self._headers.plain
+
+    @cached_property
+    def idle(self) -> Mask:
+        """Which frames are USB requests that carry no message for sure."""
+        found, link = np.zeros(len(self), bool), self.link
+        for each in USB_LINKS:
+            rows = np.flatnonzero(link == each)
+            if len(rows):
+                place, length = self.offset[rows].astype(np.int64), self.length[rows].astype(np.int64)
+                found[rows] = idle(Rows(each, rows, self.buffer, place, length, length))
+        return found
 
     @cached_property
     def message(self) -> I4:

@@ -90,15 +90,10 @@ class _Control(NamedTuple):
 
 def learn(transfers: Transfers, rows: Rows) -> Learnt:
     """Learn from the next rows."""
-    control, alone = _usbpcap(rows) if rows.link is Link.USBPCAP else _usbmon(rows)
-    code = np.zeros(len(control.rows.row), np.uint16)
-    wanted = np.zeros(len(code), np.int64)
-    setup = control.rows.take(control.asks).records(control.setup_at, _SETUP)
-    code[control.asks] = setup["bmRequestType"] | setup["setup.bRequest"].astype(np.uint16) << np.uint16(8)
-    wanted[control.asks] = setup["setup.wLength"]
+    control, alone = _control_requests(rows)
+    code, wanted = _asked(control)
     size = control.rows.length - control.start
-    sends = control.asks & (code == _SEND) & (size > 0)
-    brings = control.done & (control.endpoint & usb.IN != 0) & (size > 0)
+    sends, brings = (code == _SEND) & (size > 0), _brings(control)
     frame = _only_frame(control, (sends & (size == wanted) | brings) & (control.rows.orig_len == control.rows.length))
     kinds = np.full(len(code), _ALONE, np.uint8)
     kinds[control.asks & ~sends] = _ASKED
@@ -109,8 +104,37 @@ def learn(transfers: Transfers, rows: Rows) -> Learnt:
     return Learnt(_messages(control, frame, np.array(whole, np.int64)), frames)
 
 
+def idle(rows: Rows) -> Mask:
+    """Which rows carry no message, whatever other rows say."""
+    found = np.ones(len(rows.row), bool)
+    control, alone = _control_requests(rows._replace(row=np.arange(len(rows.row))))
+    found[alone.row] = False
+    found[control.rows.row[(_asked(control)[0] == _SEND) | _brings(control)]] = False
+    return found
+
+
+def _control_requests(rows: Rows) -> tuple[_Control, Rows]:
+    """The control requests that are submitted with a setup packet, or completed; and rows to be taken alone."""
+    return _usbpcap(rows) if rows.link is Link.USBPCAP else _usbmon(rows)
+
+
+def _asked(control: _Control) -> tuple[U2, I8]:
+    """What setup packets ask for: bmRequestType and bRequest in one number, and a length."""
+    code, wanted = np.zeros(len(control.asks), np.uint16), np.zeros(len(control.asks), np.int64)
+    setup = control.rows.take(control.asks).records(control.setup_at, _SETUP)
+    code[control.asks] = setup["bmRequestType"] | setup["setup.bRequest"].astype(np.uint16) << np.uint16(8)
+    wanted[control.asks] = setup["setup.wLength"]
+    return code, wanted
+
+
+def _brings(control: _Control) -> Mask:
+    """Which requests have brought data from the device."""
+    there = control.rows.length > control.start
+    return np.asarray(control.done & (control.endpoint & usb.IN != 0) & there)
+
+
 def _usbmon(rows: Rows) -> tuple[_Control, Rows]:
-    """The control requests that are submitted with a setup packet, or completed; and rows to be taken alone: none."""
+    """Of these no row must be taken alone."""
     rows = rows.take(rows.length >= usb.USBMON_SIZE[rows.link])
     head = rows.records(0, usb.USBMON.dtype())
     done = head["urb_type"] != usb.SUBMIT
@@ -121,7 +145,7 @@ def _usbmon(rows: Rows) -> tuple[_Control, Rows]:
 
 
 def _usbpcap(rows: Rows) -> tuple[_Control, Rows]:
-    """The same; control requests with a header of another length, or in stages, are to be taken alone."""
+    """Requests with a header of another length, or in stages, must be taken alone."""
     usual = usb.USBPCAP.size + usb.USBPCAP_STAGE.size
     rows = rows.take(rows.length >= usual)
     head = rows.records(0, usb.USBPCAP.dtype())
