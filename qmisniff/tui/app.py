@@ -84,7 +84,7 @@ class QmisniffApp(App[None], inherit_bindings=False):
 
     def action_leave(self) -> None:
         """Leave, after asking what is to become of an unsaved capture."""
-        if self._session.unsaved:
+        if self._session.unsaved or self._session.comments_unsaved:
             self.push_screen(SaveScreen(self._session, leaving=True), lambda leave: self.exit() if leave else None)
         else:
             self.exit()

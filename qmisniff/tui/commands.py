@@ -141,6 +141,8 @@ COLUMNS: Offers = (
     Command("column.add", "A", "Add column", "Show a field as a column", "add_column"),
     Command("column.choose", "K", "Columns", "Show or hide columns", "choose_columns"),
     Command("column.reset", "", "Reset columns", "The columns as they were at first", "reset_columns"),
+    Command("color.toggle", "", "Colours on/off", "Show rows in colours, or without", "colors"),
+    Command("color.write", "", "Write colour rules", "Write the colour rules to a file to be edited", "write_colors"),
     Command("time.format", "t", "Time format", "Show times in the next format", "time_format"),
 )
 CHOOSE: Offers = (
@@ -180,6 +182,10 @@ NOTES: Offers = (
     Command("packet.ignore", "i", "Ignore", "Show the packet without its content, or with it again", "ignore"),
     Command("time.reference", "ctrl+t", "Time reference", "Let times begin at the packet, or not", "reference"),
 )
+COPY: Offers = (
+    Command("copy.as", "y", "Copy", "Copy the packet or field: text, value, filter, bytes, JSON", "copy_as"),
+    Command("screen.picture", "", "Screenshot", "Write what is on the screen to an SVG file", "screenshot"),
+)
 FIND: Offers = (
     Command("finding.cancel", "escape", "Back", "Go back", "cancel"),
     Command("finding.next", "tab", "Next", "Go to the next field", "app.focus_next"),
@@ -190,7 +196,7 @@ PROGRAM: Offers = (
     Command("app.help", "question_mark,f1", "Help", "Show the keys", "help", True),
     Command("app.palette", "ctrl+p", "Palette", "Find a command by its name", "command_palette", True),
     Command("app.theme", "", "Theme", "Change between dark and light", "theme"),
-    Command("capture.save", "ctrl+s", "Save", "Save the capture", "save"),
+    Command("capture.save", "ctrl+s", "Save", "Save or export packets: all, shown or marked", "save"),
     Command("capture.stop", "ctrl+e", "Stop", "Stop capturing", "stop_capture"),
 )
 SAVE: Offers = (

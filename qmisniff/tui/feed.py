@@ -102,6 +102,7 @@ class FileInput:
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
+        self.path = path
         try:
             self._stream = path.open("rb")
         except OSError as error:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.cache import LRUCache
 from textual.message import Message
@@ -23,9 +22,10 @@ from qmisniff.store import Store
 from qmisniff.tui import commands
 from qmisniff.tui.annotations import Annotations
 from qmisniff.tui.cells import cell
+from qmisniff.tui.coloring import Coloring
 from qmisniff.tui.columns import Column, Packet, fit_columns
 from qmisniff.tui.line_pane import LinePane
-from qmisniff.tui.row_rules import RowClass, look
+from qmisniff.tui.row_rules import mark
 
 _GUTTER = 3  # cells in front of a row: its mark, what the user noted, and a space
 
@@ -50,8 +50,8 @@ class PacketList(LinePane):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "packet-list--head",
         "packet-list--column",
+        "packet-list--row",
         "packet-list--cursor",
-        *(kind.value for kind in RowClass),
     }
     DEFAULT_CSS = """
     PacketList {
@@ -61,12 +61,6 @@ class PacketList(LinePane):
         &:focus > .packet-list--column { background: $primary; color: $text; text-style: bold underline; }
         & > .packet-list--cursor { background: $secondary-muted; text-style: bold; }
         &:focus > .packet-list--cursor { background: $primary; color: $text; }
-        & > .packet-list--error { color: $text-error; background: $error-muted; }
-        & > .packet-list--warning { color: $text-warning; }
-        & > .packet-list--note { color: $text-accent; }
-        & > .packet-list--synthetic { color: $foreground 60%; text-style: italic; }
-        & > .packet-list--control { color: $foreground 75%; }
-        & > .packet-list--indication { color: $text-success; }
     }
     """
 
@@ -98,6 +92,7 @@ class PacketList(LinePane):
         self._dissector = dissector
         self._columns = columns
         self._notes = notes
+        self._coloring: Coloring | None = None
         self._fitted: list[tuple[Column, int]] = []
         self._column = "info"
         self._cursor = 0
@@ -136,6 +131,16 @@ class PacketList(LinePane):
         """The column that the cursor is on; None where none is shown yet."""
         shown = [column for column, _ in self._fitted]
         return next((column for column in shown if column.id == self._column), shown[-1] if shown else None)
+
+    @property
+    def coloring(self) -> Coloring | None:
+        """The colours of rows; None for rows without."""
+        return self._coloring
+
+    @coloring.setter
+    def coloring(self, coloring: Coloring | None) -> None:
+        self._coloring = coloring
+        self.refresh()
 
     def show_rows(self, rows: Sequence[int]) -> None:
         """Show more rows: those shown so far stay where they are. While following, the cursor goes to the newest."""
@@ -234,20 +239,19 @@ class PacketList(LinePane):
 
     def line(self, number: int) -> Strip:
         packet = self.packet(number)
-        mark, kind = look(packet.frame, packet.summary)
-        style = self.row_style(packet, kind)
+        style = self.get_component_rich_style("packet-list--row")
+        if self._coloring is not None and packet.context.number - 1 not in self._notes.ignored:
+            style += self._coloring.of(packet.frame, packet.context)[1]
         if number == self._cursor:
             style += self.get_component_rich_style("packet-list--cursor", partial=True)
         *columns, (last, _) = self._fitted
         noted = self._notes.mark_of(packet.context.number - 1)
         text = " ".join(cell(column.text(packet), width, column.right) for column, width in columns)
         # The last column is as long as its text: what does not fit is slid into view.
-        strip = Strip([Segment(f"{mark}{noted} {text}{' ' if text else ''}{plain(last.text(packet))}", style)])
+        strip = Strip(
+            [Segment(f"{mark(*packet[:3])}{noted} {text}{' ' if text else ''}{plain(last.text(packet))}", style)]
+        )
         return strip.adjust_cell_length(max(strip.cell_length, self.size.width, self.virtual_size.width), style)
-
-    def row_style(self, packet: Packet, kind: RowClass) -> Style:
-        """How a row that is not under the cursor is painted."""
-        return self.get_component_rich_style(kind.value)
 
     def _fit_columns(self) -> None:
         fitted = fit_columns(self._columns, self.size.width - _GUTTER, len(self._store))

@@ -48,25 +48,3 @@ class Recording:
     def discard(self) -> None:
         """Delete the file."""
         self.path.unlink(missing_ok=True)
-
-
-def save(path: Path, frames: Iterable[Frame], lost: int) -> None:
-    """Write frames as a capture file that only its owner can read: captures hold identities.
-
-    A file already there is replaced when all is written, not before. Raises CaptureFileError.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb", buffering=1 << 20) as stream:
-                writer = Writer(stream)
-                writer.write(frames)
-                writer.close(lost)
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise CaptureFileError(f"{path}: {reason}", "choose another place") from None

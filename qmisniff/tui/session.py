@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from qmisniff.dissect import Dissector
 from qmisniff.store import Store
 from qmisniff.tui.annotations import Annotations
+from qmisniff.tui.comments import read_comments
 from qmisniff.tui.feed import Feed, FileInput, Input
-from qmisniff.tui.recording import Recording, save
+from qmisniff.tui.recording import Recording
+from qmisniff.tui.saving import EXPORTS, save
 from qmisniff.tui.sieve import Sieve
 
 
@@ -26,7 +29,9 @@ class Session:
         self.feed = Feed(self.store, source, recording)
         self.sieve = Sieve(self.store, dissector)
         self.notes = Annotations()
-        self.comments_unsaved = False
+        self.path = source.path if isinstance(source, FileInput) else None
+        self.comments_in_file: dict[int, str] = {}
+        self._comments_saved: dict[int, str] = {}
         self._saved = 0
 
     @property
@@ -34,21 +39,38 @@ class Session:
         """Packets that are in no file the user knows of."""
         return 0 if self.recording is None else len(self.store) - self._saved
 
-    def save(self, path: Path) -> int:
-        """Write the packets received so far to a file; how many those are. Raises CaptureFileError."""
-        count = len(self.store)
-        save(path, map(self.store.frame, range(count)), self.feed.progress.lost)
-        self._saved = count
-        return count
+    @property
+    def comments_unsaved(self) -> bool:
+        """Whether comments were written that are in no file."""
+        return self.notes.comments != self._comments_saved
+
+    def read_comments(self) -> None:
+        """Take in the comments that the file has; takes a second for a million packets."""
+        if self.path is not None:
+            self.comments_in_file = read_comments(self.path)
+            self._comments_saved = dict(self.comments_in_file)
+            self.notes.comments = {**self.comments_in_file, **self.notes.comments}
+
+    def save(self, path: Path, rows: Sequence[int] | None = None) -> int:
+        """Write the packets received so far, or these rows, to a file; how many those are. Raises CaptureFileError.
+
+        What is written is a capture, or what the file's ending says (`saving.EXPORTS`).
+        """
+        chosen = range(len(self.store)) if rows is None else rows
+        save(self, path, chosen)
+        if rows is None and path.suffix.lower() not in EXPORTS:
+            self._saved = len(chosen)
+            self._comments_saved = dict(self.notes.comments)
+        return len(chosen)
 
     def comment(self, row: int, text: str) -> None:
         """Write a comment to a packet; an empty one takes it away."""
         self.notes.comment(row, text)
-        self.comments_unsaved = True
 
     def give_up(self) -> None:
         """The user does not want what is unsaved."""
         self._saved = len(self.store)
+        self._comments_saved = dict(self.notes.comments)
 
     def close(self) -> Path | None:
         """Stop the feed; the temporary file goes too, unless it holds what was neither saved nor given up: its path."""

@@ -8,7 +8,7 @@ import pytest
 
 from qmisniff.capture_file import Reader
 from qmisniff.errors import CaptureFileError
-from qmisniff.tui.recording import Recording, save
+from qmisniff.tui.recording import Recording
 from tests.tui.conversation import conversation
 
 
@@ -51,17 +51,3 @@ def test_a_full_disk_is_a_problem_to_tell_and_no_exception(tmp_path: Path) -> No
 def test_no_place_for_a_recording(tmp_path: Path) -> None:
     with pytest.raises(CaptureFileError, match="set TMPDIR"):
         Recording(tmp_path / "nowhere")
-
-
-def test_a_failed_save_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "mine.pcapng"
-    path.write_bytes(b"precious")
-
-    def full() -> object:
-        yield conversation()[0]
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(CaptureFileError, match="No space left on device"):
-        save(path, full(), 0)  # type: ignore[arg-type]
-    assert path.read_bytes() == b"precious"
-    assert list(tmp_path.iterdir()) == [path]

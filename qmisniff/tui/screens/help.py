@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from qmisniff.tui import commands
+from qmisniff.tui.annotations import NOTES
 from qmisniff.tui.commands import is_key
 from qmisniff.tui.row_rules import MARKS
 
@@ -60,6 +61,8 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
                 text.append(f"  {'  '.join(keys):<24} {description}\n")
         text.append("Marks in front of a packet\n", "bold")
         for mark, meaning in MARKS.items():
+            text.append(f"  {mark:<24} {meaning}\n")
+        for mark, meaning in NOTES.items():
             text.append(f"  {mark:<24} {meaning}\n")
         text.append("Mouse\n", "bold")
         text.append("  click, wheel             select, scroll; drag a bar to resize panes\n")

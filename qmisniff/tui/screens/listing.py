@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from qmisniff.errors import UsageError
 from qmisniff.field import Kind
+from qmisniff.printable import plain
 from qmisniff.tui import commands
+from qmisniff.tui.coloring import Coloring, load_rules, save_rules
 from qmisniff.tui.columns import Column, builtin, columns_of, field_column
 from qmisniff.tui.packet_list import Order, PacketList
 from qmisniff.tui.screens.ask import AskScreen
@@ -29,6 +32,33 @@ class Listing(Desk):
     _sorting = False
     _sorted: tuple[Order, int, Sequence[int]] | None = None  # by what, out of how many rows that passed, the rows
     _sort_again = 0.0  # not before
+
+    def on_mount(self) -> None:
+        self._color()
+        self.watch(self.app, "theme", self._color, init=False)
+
+    def _color(self) -> None:
+        """Read the colour rules, those for the theme where the user has none of his own."""
+        rules, problems = load_rules(self.app.current_theme.dark)
+        self.packets.coloring = Coloring(rules, self.session.dissector)
+        for problem in (*problems, *self.packets.coloring.problems):
+            self.notify(plain(problem), severity="warning", markup=False, timeout=10)
+
+    def action_colors(self) -> None:
+        """Show rows in colours, or without."""
+        if self.packets.coloring is None:
+            self._color()
+        else:
+            self.packets.coloring = None
+
+    def action_write_colors(self) -> None:
+        """Write the colour rules to a file, to be changed there."""
+        try:
+            name = save_rules(load_rules(self.app.current_theme.dark)[0])
+        except UsageError as error:
+            self.notify(plain(str(error)), severity="warning", markup=False)
+        else:
+            self.notify(plain(f"The colour rules are in {name}."), markup=False, timeout=10)
 
     def show_more(self, rows: Sequence[int]) -> None:
         order = self.packets.order

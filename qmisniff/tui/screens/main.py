@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from qmisniff.tui import commands
-from qmisniff.tui.screens.filtering import Filtering
+from qmisniff.tui.screens.copying import Copying
 from qmisniff.tui.screens.listing import Listing
 from qmisniff.tui.screens.noting import Noting
 from qmisniff.tui.screens.viewing import Viewing
 
 
-class MainScreen(Filtering, Listing, Noting, Viewing):
+class MainScreen(Copying, Listing, Noting, Viewing):
     """Everything that can be done at the desk."""
 
     OFFERS = commands.PANES

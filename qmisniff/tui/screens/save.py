@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label
+from textual.widgets import Button, Input, Label, RadioButton, RadioSet
 
 from qmisniff.errors import CaptureFileError
 from qmisniff.printable import plain
@@ -37,6 +38,7 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
         #said { color: $text-error; height: auto; width: 1fr; }
         #said:empty { display: none; }
         Horizontal { height: auto; margin-top: 1; }
+        RadioSet { border: none; padding: 0; width: 1fr; height: auto; background: $background; }
         Button { margin-right: 2; }
     }
     """
@@ -51,8 +53,15 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
         with Vertical(id="question") as question:
             question.border_title = "Save the capture"
             if self._leaving:
-                yield Label(f"{self._session.unsaved:,} packets are not saved.", markup=False)
+                yield Label(_what_is_unsaved(self._session), markup=False)
             yield Input(_suggestion(self._session), select_on_focus=False, compact=True)
+            if not self._leaving:
+                marked = len(self._session.notes.marked)
+                with RadioSet(compact=True):
+                    yield RadioButton(f"all {len(self._session.store):,} packets", True)
+                    yield RadioButton(f"the {len(self._session.sieve.rows):,} shown")
+                    yield RadioButton(f"the {marked:,} marked")
+                yield Label("Written as the name ends: .txt .json .ndjson .csv, else a capture.", markup=False)
             yield Label("", id="said", markup=False)
             with Horizontal():
                 yield Button("Save", id="save", variant="primary", compact=True)
@@ -100,15 +109,28 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
             self._replace = path
             self._say(f"{path} exists: save again to replace it.")
             return
+        rows = self._rows()
+        if rows is not None and not len(rows):
+            self._say("There are no such packets.")
+            return
         self._say("Saving ...")
-        self._write(path)
+        self._write(path, rows)
+
+    def _rows(self) -> Sequence[int] | None:
+        """The rows to save; None for all of them."""
+        match -1 if self._leaving else self.query_one(RadioSet).pressed_index:
+            case 1:
+                return self._session.sieve.rows
+            case 2:
+                return sorted(self._session.notes.marked)
+        return None
 
     @work(thread=True, exclusive=True)
-    def _write(self, path: Path) -> None:
+    def _write(self, path: Path, rows: Sequence[int] | None) -> None:
         if self._leaving:
             self._session.feed.stop()
         try:
-            count = self._session.save(path)
+            count = self._session.save(path, rows)
         except CaptureFileError as error:
             self.app.call_from_thread(self._say, str(error))
             return
@@ -120,8 +142,16 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
             self.dismiss(self._leaving)
 
 
+def _what_is_unsaved(session: Session) -> str:
+    what = [f"{session.unsaved:,} packets"] if session.unsaved else []
+    what += ["comments"] if session.comments_unsaved else []
+    return f"{' and '.join(what)} are not saved."
+
+
 def _suggestion(session: Session) -> str:
     """A name made of the time of the first packet."""
+    if session.path is not None:
+        return str(session.path.with_name(f"{session.path.name.split('.')[0]}-saved.pcapng"))
     if not len(session.store):
         return "qmisniff.pcapng"
     try:

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+from __future__ import annotations
+
+import csv
+import json
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from qmisniff.capture_file import Reader, Writer
+from qmisniff.errors import CaptureFileError
+from qmisniff.frame import Frame
+from qmisniff.tui.comments import read_comments
+from qmisniff.tui.feed import FileInput
+from qmisniff.tui.saving import write_file
+from qmisniff.tui.session import Session
+from tests.tui.conversation import IDS, SIGNAL, conversation
+from tests.tui.scripted import Script, dissector
+
+
+def frames_in(path: Path) -> list[Frame]:
+    with path.open("rb") as stream:
+        reader = Reader(stream)
+        found = list(reader)
+        assert not reader.damage
+    return found
+
+
+def loaded(path: Path) -> Session:
+    session = Session(FileInput(path), dissector())
+    session.feed.start()
+    session.feed._thread.join(10)
+    session.read_comments()
+    return session
+
+
+def live() -> Session:
+    session = Session(Script(conversation(), live=False), dissector())
+    session.feed.start()
+    session.feed._thread.join(10)
+    return session
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A capture with a block of another make and a comment."""
+    path = tmp_path / "one.pcapng"
+    with path.open("wb") as stream:
+        Writer(stream).write(conversation()[:3])
+        stream.write(struct.pack("<III", 0x0BAD, 12, 12))
+    return path
+
+
+@pytest.mark.parametrize("make", [live, None])
+def test_comments_are_saved_and_come_back(make: object, file: Path, tmp_path: Path) -> None:
+    session = live() if make else loaded(file)
+    session.comment(1, "second \u2713")
+    session.comment(2, "third")
+    assert session.comments_unsaved
+    saved = tmp_path / "saved.pcapng"
+    session.save(saved)
+    assert not session.comments_unsaved
+    assert frames_in(saved) == frames_in(file)[:3] + (conversation()[3:] if make else [])
+    assert read_comments(saved) == {1: "second \u2713", 2: "third"}
+    again = loaded(saved)
+    again.comment(1, "")
+    again.save(saved)  # in the place of the file that is open
+    assert read_comments(saved) == {2: "third"}
+    assert len(frames_in(saved)) == len(session.store)
+
+
+def test_what_a_file_says_of_its_packets_stays_byte_by_byte(file: Path, tmp_path: Path) -> None:
+    loaded(file).save(tmp_path / "copy.pcapng")
+    assert (tmp_path / "copy.pcapng").read_bytes() == file.read_bytes()
+    loaded(file).save(tmp_path / "some.pcapng", [0, 2])
+    assert frames_in(tmp_path / "some.pcapng") == [conversation()[0], conversation()[2]]
+    assert struct.pack("<III", 0x0BAD, 12, 12) in (tmp_path / "some.pcapng").read_bytes()
+
+
+def test_comments_as_wireshark_reads_them(tmp_path: Path) -> None:
+    session = live()
+    session.comment(IDS, "seen by others too")
+    session.save(tmp_path / "x.pcapng")
+    done = subprocess.run(
+        ["tshark", "-r", tmp_path / "x.pcapng", "-Y", "frame.comment", "-T", "fields", "-e", "frame.number", "-e",
+         "frame.comment"], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split("\t") == [str(IDS + 1), "seen by others too\n"]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_comments_of_both_byte_orders(order: str, tmp_path: Path) -> None:
+    def block(code: int, body: bytes) -> bytes:
+        length = struct.pack(order + "I", len(body) + 12)
+        return struct.pack(order + "I", code) + length + body + length
+
+    def option(code: int, value: bytes) -> bytes:
+        return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+    section = block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+    interface = block(1, struct.pack(order + "HHI", 147, 0, 0))
+    packet = struct.pack(order + "5I", 0, 0, 0, 3, 3) + b"abc\0"
+    path = tmp_path / "x"
+    path.write_bytes(
+        section + interface + block(6, packet) + block(3, struct.pack(order + "I", 2) + b"ab\0\0")
+        + block(6, packet + option(4, bytes(8)) + option(1, b"one") + option(1, b"two") + bytes(4)) + block(6, packet)
+    )  # fmt: skip
+    assert read_comments(path) == {2: "one\ntwo"}
+
+
+def test_no_comments_in_what_is_no_pcapng_or_damaged(file: Path, tmp_path: Path) -> None:
+    assert read_comments(tmp_path / "nowhere") == {} == read_comments(Path("/bin/sh"))
+    for size in range(0, file.stat().st_size, 7):
+        (tmp_path / "cut").write_bytes(file.read_bytes()[:size])
+        assert read_comments(tmp_path / "cut") == {}
+
+
+def test_a_file_that_was_cut_meanwhile_is_not_saved_as_if_whole(file: Path, tmp_path: Path) -> None:
+    session = loaded(file)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(CaptureFileError, match="1 of the packets are no longer in the file"):
+        session.save(tmp_path / "copy.pcapng")
+    assert not (tmp_path / "copy.pcapng").exists()
+
+
+def test_exports_by_the_ending(tmp_path: Path) -> None:
+    session = live()
+    for ending in ("txt", "json", "ndjson", "csv"):
+        assert session.save(tmp_path / f"x.{ending}", [IDS, SIGNAL]) == 2
+    assert len((tmp_path / "x.txt").read_text().splitlines()) == 2
+    assert [each["number"] for each in json.loads((tmp_path / "x.json").read_text())] == [IDS + 1, SIGNAL + 1]
+    lines = (tmp_path / "x.ndjson").read_text().splitlines()
+    assert json.loads(lines[0])["qmi.dms.get_ids.imei"] == "001012345678901"
+    assert len(list(csv.reader((tmp_path / "x.csv").read_text().splitlines()))) == 3
+
+
+def test_a_failed_save_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pcapng"
+    path.write_bytes(b"precious")
+
+    def full(sink: object) -> None:
+        with Path("/dev/full").open("wb", buffering=0) as device:  # the kernel's own full disk
+            device.write(b"x")
+
+    with pytest.raises(CaptureFileError, match="No space left on device"):
+        write_file(path, full)
+    assert path.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_comment_longer_than_an_option_is_cut_between_characters(tmp_path: Path) -> None:
+    session = live()
+    session.comment(0, "\u2713" * 30_000)
+    session.save(tmp_path / "x")
+    assert read_comments(tmp_path / "x") == {0: "\u2713" * 21_845}
