@@ -272,6 +272,21 @@ def test_a_store_in_bulk_is_the_store_row_by_row(link_type: int, tmp_path: Path)
         assert bulk.context(row) == alone.context(row), row
 
 
+@pytest.mark.parametrize("link_type", LINK_TYPES)
+def test_chosen_packets_stay_decoded(link_type: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = save(tmp_path / "all.pcap", link_type, conversation(3, link_type))
+    after = tmp_path / "some.pcap"
+    assert (
+        main(["export", "pcapng", str(before), "-Y", "qmi.msgid && !(usb.device_address == 6)", "-w", str(after)]) == 0
+    )
+    fields = ["-Y", "qmi.msgid && usb.device_address == 5", "-T", "fields", "-e", "frame.time_epoch", "-e", "qmi.msgid"]
+    capsys.readouterr()
+    assert main(["read", str(before), *fields]) == 0
+    wanted = capsys.readouterr().out
+    assert main(["read", str(after), *fields]) == 0
+    assert capsys.readouterr().out == wanted and wanted.count("\n") > 20
+
+
 FILTERS = (
     "qmi", "qmux", "mbim", "usb", "usb.bus_id == 1 && usb.device_address == 6", "usb.transfer_type == 2 && !qmi",
     "qmi.service == dms", "qmi.type == 1", "not qmi.tlv.type == 2", "qmi.txn != 1", "qmi.dms.get_ids.imei",

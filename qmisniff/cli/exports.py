@@ -160,6 +160,7 @@ def _chosen(options: argparse.Namespace, stream: BinaryIO) -> tuple[Container[in
     """The rows to copy, None for all; and how many of them are there only because others need them."""
     from qmisniff.dissect import Dissector
     from qmisniff.export.announcements import announcing
+    from qmisniff.export.transfers import transferring
     from qmisniff.filter import compile_filter
     from qmisniff.store import Store
     from qmisniff.store.load import Loader
@@ -176,7 +177,9 @@ def _chosen(options: argparse.Namespace, stream: BinaryIO) -> tuple[Container[in
         else:
             passing = (row for found in chosen.rows(store, dissector) for row in found.rows)
             rows = frozenset(row for row in passing if options.frames is None or row in options.frames)
-        beside = frozenset() if options.only else announcing(store, rows, dissector) - rows
+        beside: frozenset[int] = frozenset()
+        if not options.only:
+            beside = (announcing(store, rows, dissector) | transferring(store, rows)) - rows
         return rows | beside, len(beside)
 
 
