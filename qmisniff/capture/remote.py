@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from qmisniff.capture.lookup import Lookup, RemoteLookup
-from qmisniff.capture.shell import ConnectionLost, Shell, quote
+from qmisniff.capture.shell import Shell, quote
 from qmisniff.capture.target import Batch, Process, start_time
 from qmisniff.errors import UsageError
 
@@ -191,7 +191,8 @@ class RemoteTarget:
     def _services(self) -> str:
         """What qrtr-lookup prints there; "" without it."""
         # It waits for ever where there is no name service.
-        script = "command -v qrtr-lookup >/dev/null && { qrtr-lookup & p=$!; ( sleep 3; kill $p ) >/dev/null 2>&1 3>&- & wait $p; }"
+        asked = "{ qrtr-lookup & p=$!; ( sleep 3; kill $p ) >/dev/null 2>&1 3>&- & wait $p; }"
+        script = f"command -v qrtr-lookup >/dev/null && {asked}"
         return self._shell.ask(script).output.decode("utf-8", "replace")
 
     def close(self) -> None:
@@ -252,8 +253,8 @@ def _reader(files: Mapping[int, str], page_size: int) -> str:
         count = f"c=$(( (e + {most} - 1) / {most} )); [ $c -gt {_MOST_PAGES} ] && c={_MOST_PAGES}"
         take = f"printf 'P {cpu} %s\\n' $c; dd if={quote(path)} bs={page_size} count=$c 2>/dev/null || return 1"
         parts.append(
-            f"{fresh}; r={_ROUNDS}; while [ $e -gt 0 ] && [ $r -gt 0 ]; do {count}; {take}; {fresh}; r=$((r - 1)); done;"
-            " [ $e -gt 0 ] && m=M"
+            f"{fresh}; r={_ROUNDS}; while [ $e -gt 0 ] && [ $r -gt 0 ]; do {count}; {take}; {fresh}; r=$((r - 1));"
+            " done; [ $e -gt 0 ] && m=M"
         )
     return f"p() {{ m=; {'; '.join(parts)}; [ -z \"$m\" ] || printf 'M\\n'; }}"
 

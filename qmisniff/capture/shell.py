@@ -21,6 +21,7 @@ from qmisniff.errors import SourceUnavailable
 from qmisniff.printable import plain
 
 _LOGIN = 120.0  # seconds for the connection: somebody may have to type a password
+_GREETINGS = 30
 _SILENCE = 30.0  # seconds without a byte after which a request counts as lost
 _WATCHDOG = 60  # seconds without a request after which the far shell cleans up and ends, where it can tell
 # Bytes that a terminal in between would change or swallow.
@@ -61,7 +62,8 @@ class Shell:
         self._name = name
         self._word = secrets.token_hex(12)
         self._buffer = b""
-        self._said = tempfile.TemporaryFile()  # not a pipe: nobody reads it while all is well
+        # Not a pipe: nobody reads it while all is well.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = subprocess.Popen(
@@ -85,7 +87,7 @@ class Shell:
 
     def guard(self, clean_up: str) -> None:
         """From now on, run `clean_up` there when the shell ends: told to, hung up, or left alone for too long."""
-        self.tell(f"trap {quote(clean_up)} EXIT; trap 'exit 1' HUP INT TERM PIPE")
+        self.tell(f"K={quote(clean_up)}; trap 'eval \"$K\"' EXIT; trap 'exit 1' HUP INT TERM PIPE")
 
     def close(self) -> None:
         """End the shell and the command. A second call does nothing."""
@@ -111,10 +113,19 @@ class Shell:
         self._said.close()
 
     def _greet(self) -> None:
-        # What evaluates our lines is a script, and so prints no prompt, even where the connection logs in to a terminal.
-        self._send(f"stty raw -echo 2>/dev/null; exec sh -c {quote(_LOOP.format(word=self._word, text=_ESCAPED))}\n")
-        # What a login prints comes before the word.
-        self._until(f"\n{self._word}\n".encode(), _LOGIN)
+        # What evaluates our lines is a script: it prints no prompt, even where the connection logs in to a terminal.
+        # A wire may still have the shell of an earlier connection at its other end: its line ends, and it cleans up.
+        loop = quote(_LOOP.format(word=self._word, text=_ESCAPED))
+        greeting = f'\n[ "$Q" = {self._word} ] || {{ eval "$K"; stty raw -echo 2>/dev/null; exec sh -c {loop}; }}\n'
+        # What a login prints comes before the word. Some swallow what is said to them while they begin.
+        for attempt in range(_GREETINGS, -1, -1):
+            self._send(greeting)
+            try:
+                self._until(f"\n{self._word}\n".encode(), _LOGIN / _GREETINGS)
+                break
+            except ConnectionLost as error:
+                if error.errno != errno.ETIMEDOUT or not attempt:
+                    raise
         came = self._until(b".", _SILENCE)
         if came != _AWKWARD:
             raise SourceUnavailable(

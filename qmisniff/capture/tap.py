@@ -55,6 +55,7 @@ class KernelTap:
         self._next_chores = 0.0
         self._armed: set[str] = set()
         self._stopping = False
+        self._failure: str | None = None
 
     @property
     def statistics(self) -> Statistics:
@@ -111,10 +112,16 @@ class KernelTap:
 
     def read(self, timeout: float) -> list[Frame] | None:
         """Frames merged over all CPUs by time; see Source."""
-        try:
-            return self._read(timeout)
-        except OSError as error:
-            raise SourceFailed(f"the kernel's trace buffers cannot be read any more: {error.strerror}") from None
+        if self._failure is None:
+            try:
+                return self._read(timeout)
+            except OSError as error:
+                self._failure = f"the kernel's trace buffers cannot be read any more: {error.strerror}"
+                # What had been read when it happened is given first.
+                if self._assembler is not None and (rest := self._assembler.flush()):
+                    self._frames += len(rest)
+                    return rest
+        raise SourceFailed(self._failure)
 
     def _read(self, timeout: float) -> list[Frame] | None:
         frames = self._early

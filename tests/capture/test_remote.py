@@ -117,6 +117,27 @@ def test_the_far_shell_cleans_up_when_it_is_left(shell: str, end: str, tmp_path:
     assert (tmp_path / "done").read_text() == "cleaned\n"
 
 
+def test_the_shell_of_a_connection_before_cleans_up_for_the_next(tmp_path: Path) -> None:
+    """A serial line that was pulled out of one computer and put into another."""
+    os.mkfifo(tmp_path / "in")
+    os.mkfifo(tmp_path / "out")
+    far = subprocess.Popen(["sh", "-c", f"exec dash <>'{tmp_path}/in' >'{tmp_path}/out' 2>/dev/null"])
+    wire = ["socat", "-", f"GOPEN:{tmp_path}/out,rdonly!!GOPEN:{tmp_path}/in,wronly"]
+    try:
+        first = Shell(wire, "far")
+        first.guard(f"echo cleaned >>'{tmp_path}/done'")
+        assert first._process is not None
+        first._send("echo half a li")
+        first._process.kill()
+        second = Shell(wire, "far")
+        assert second.ask("echo it answers").output == b"it answers\n"
+        second.close()
+        assert (tmp_path / "done").read_text() == "cleaned\n"
+    finally:
+        far.kill()
+        far.wait()
+
+
 def test_a_shell_that_dies_is_said_in_the_words_of_the_connection(tmp_path: Path) -> None:
     connection = Shell(["sh", "-c", "echo 'Connection to phone closed.' >&2; exec sh"], "phone")
     with pytest.raises(ConnectionLost, match=r"Connection to phone closed\."):

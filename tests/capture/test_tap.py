@@ -105,6 +105,22 @@ def test_what_it_reads(kernel: FakeKernel) -> None:
         assert tap.statistics == (1, 0, 0)
 
 
+def test_what_was_read_before_the_target_dies_is_given_first(kernel: FakeKernel) -> None:
+    with KernelTap(kernel) as tap:
+        (record,) = probes(kernel, tap).packet(Hook.RECEIVE, 7, 0x1000, b"last")
+        kernel.queue = [(0, page) for page in pages([(1000, record)])]
+        kernel.now = 1500
+        assert tap.read(0.01) == []  # still waits for older ones
+        kernel.broken = True
+        frames = tap.read(0.01)
+        assert frames is not None
+        assert [frame.data for frame in frames] == [b"last"]
+        for _ in range(2):
+            with pytest.raises(SourceFailed, match="cannot be read any more"):
+                tap.read(0.01)
+        assert tap.statistics.frames == 1
+
+
 def test_the_rest_comes_after_stop_and_then_the_end(kernel: FakeKernel) -> None:
     with KernelTap(kernel) as tap:
         made = probes(kernel, tap)
