@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 
 import numpy as np
@@ -22,13 +22,21 @@ from qmisniff.filter.places import Place, gather, locate, together
 from qmisniff.filter.resolve import FieldValues, Joined, Opposite, Test, fields
 from qmisniff.filter.tlv_fields import HEADS, InOneTlv, OneTlv, by_heads
 from qmisniff.filter.usb_fields import USB_HEADERS, usb_column
-from qmisniff.filter.verdict import Column, Mask, Verdict, outcome
+from qmisniff.filter.verdict import Column, Mask, Numbers, Verdict, outcome
 from qmisniff.protocol import qmi
 from qmisniff.store import Store
-from qmisniff.store.columns import Columns
+from qmisniff.store.columns import Columns, Transfers
 
 _KEPT = 1 << 16  # answers about combinations of values
 _NAMES = frozenset({"tap.comm", "frame.interface_name"})  # texts that many frames share
+_TRANSFERRED: dict[str, Callable[[Transfers], Numbers]] = {
+    "qmi": lambda transfers: transfers.service,
+    "qmux": lambda transfers: transfers.service,
+    "qmi.service": lambda transfers: transfers.service,
+    "qmi.type": lambda transfers: transfers.type,
+    "qmi.txn": lambda transfers: transfers.txn,
+    "qmi.msgid": lambda transfers: transfers.msgid,
+}
 _OF_MESSAGES = ("qmi", "qmux", "qrtr", "mbim", "tftp", "protobuf")
 
 
@@ -59,15 +67,26 @@ class ColumnTests:
                 return Verdict(sure & odd, sure & ~odd)
             case Joined(word, tests):
                 return self._joined(word, tests, columns, wanted)
-        return self._without_idle(test, self._leaf(test, columns, wanted), columns)
+        found = self._leaf(test, columns, wanted)
+        return found if columns.transfers is None else self._with_transfers(test, found, columns.transfers)
 
-    def _without_idle(self, test: Test, found: Verdict, columns: Columns) -> Verdict:
-        """The verdict, with that on the USB requests that carry no message where the test is about messages only."""
-        if not columns.idle.any() or not all(field.name.startswith(_OF_MESSAGES) for field in fields(test)):
+    def _with_transfers(self, test: Test, found: Verdict, transfers: Transfers) -> Verdict:
+        """The verdict, with what is known about USB requests: those without a message, and those with another one than
+        the test is about."""
+        names = {field.name for field in fields(test)}
+        if not all(name.startswith(_OF_MESSAGES) for name in names):
             return found
-        if passes(test, WITHOUT):
-            return Verdict(found.yes | columns.idle, found.no & ~columns.idle)
-        return Verdict(found.yes & ~columns.idle, found.no | columns.idle)
+        about = {self._message(name) for name in names}
+        without, passed = transfers.idle, np.full(len(transfers.idle), passes(test, WITHOUT))
+        (only, *others) = names
+        if not others and only in _TRANSFERRED:
+            values = _TRANSFERRED[only](transfers)
+            if (column := outcome(test, values)) is not None:
+                without, passed = without | transfers.sure, np.where(transfers.sure, column, passed)
+        elif len(about) == 1 and (one := about.pop()) is not None:
+            other = (transfers.service != one[0].header.id) | (transfers.msgid != one[1].id)
+            without = without | transfers.sure & other
+        return Verdict(found.yes | without & passed, found.no | without & ~passed)
 
     def _joined(self, word: str, tests: Sequence[Test], columns: Columns, wanted: Mask) -> Verdict:
         first, *rest = sorted(tests, key=_cost)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from qmisniff.store.chunk import CAPACITY, COLUMNS, Chunk
 from qmisniff.store.file_bytes import Span
 from qmisniff.store.flows import Flows
 from qmisniff.store.headers import I4, I8, U1, U2, U4, U8, Any1, Headers, Mask, gather, read_headers
-from qmisniff.tracker.urbs import Rows, idle
+from qmisniff.tracker.urbs import Rows, survey
 
 if TYPE_CHECKING:
     from qmisniff.store import Store
@@ -184,14 +184,24 @@ class Columns:
         return self._headers.plain & ~other[self.server] if other.any() else self._headers.plain
 
     @cached_property
-    def idle(self) -> Mask:
-        """Which frames are USB requests that carry no message for sure."""
-        found, link = np.zeros(len(self), bool), self.link
-        for each in USB_LINKS:
-            rows = np.flatnonzero(link == each)
-            if len(rows):
-                place, length = self.offset[rows].astype(np.int64), self.length[rows].astype(np.int64)
-                found[rows] = idle(Rows(each, rows, self.buffer, place, length, length))
+    def transfers(self) -> Transfers | None:
+        """What USB requests carry, as far as that is quickly said; None where there are none."""
+        if not (self.link - np.uint8(min(USB_LINKS)) < np.uint8(len(USB_LINKS))).any():
+            return None
+        found = Transfers(*(np.full(len(self), value) for value in (False, False, NONE, NONE, NONE, NONE)))
+        for link in USB_LINKS:
+            rows = np.flatnonzero(self.link == link)
+            if not len(rows):
+                continue
+            place, length, orig_len = (
+                column[rows].astype(np.int64) for column in (self.offset, self.length, self.orig_len)
+            )
+            idle, messages = survey(Rows(link, rows, self.buffer, place, length, orig_len))
+            found.idle[idle] = True
+            found.sure[messages.row] = ~np.isin(self.first + messages.row, self._tracker.usb.foreign_rows)
+            found.service[messages.row] = messages.service & np.uint64(0xFF)
+            found.type[messages.row], found.txn[messages.row] = messages.type, messages.txn
+            found.msgid[messages.row] = messages.msgid
         return found
 
     @cached_property
@@ -309,6 +319,17 @@ class Columns:
             return np.empty((0, size), np.uint8)
         anywhere = np.ndarray(len(self.buffer) - size + 1, f"V{size}", self.buffer, strides=(1,))
         return anywhere[places].view(np.uint8).reshape(len(places), size)
+
+
+class Transfers(NamedTuple):
+    """USB requests: which carry no message for sure; which carry one alone for sure, and what its header says."""
+
+    idle: Mask
+    sure: Mask
+    service: I8
+    type: I8  # as in qmi.Header
+    txn: I8
+    msgid: I8
 
 
 class TlvIndex:

@@ -60,6 +60,7 @@ class Transfers:
         self._asked: dict[_Key, tuple[int, int]] = {}  # what is asked for: bmRequestType, bRequest
         self._unfinished: dict[_Pipe, _Unfinished] = {}
         self._noted: dict[int, _Noted] = {}
+        self.foreign_rows: list[int] = []  # rows that `foreign` was told of
 
     def add(self, row: int, data: bytes, link: Link, orig_len: int) -> tuple[int, list[bytes]]:
         """Learn from the next frame: its device, and the QMUX frames that are whole with it."""
@@ -96,6 +97,7 @@ class Transfers:
 
     def foreign(self, row: int) -> None:
         """Note that a row's data are neither QMUX nor MBIM, whatever they look like."""
+        self.foreign_rows.append(row)
         self._noted[row] = _Noted(carries=False)
 
     def transfer(self, row: int) -> Transfer | None:

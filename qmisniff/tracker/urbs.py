@@ -58,7 +58,7 @@ class Rows(NamedTuple):
 
 
 class Messages(NamedTuple):
-    """Messages of transfers that carry one QMUX frame and nothing else, in order."""
+    """Messages of transfers that carry one QMUX frame and nothing else, in order; `type` as in `qmi.Header`."""
 
     row: I8
     service: U8  # device << 32 | service, as in a tracker's Key
@@ -66,6 +66,11 @@ class Messages(NamedTuple):
     type: U1
     txn: U2
     msgid: U2
+
+    def take(self, rows: Mask) -> Messages:
+        """Some of them."""
+        row, service, client, kind, txn, msgid = self
+        return Messages(row[rows], service[rows], client[rows], kind[rows], txn[rows], msgid[rows])
 
 
 class Learnt(NamedTuple):
@@ -91,26 +96,36 @@ class _Control(NamedTuple):
 def learn(transfers: Transfers, rows: Rows) -> Learnt:
     """Learn from the next rows."""
     control, alone = _control_requests(rows)
-    code, wanted = _asked(control)
-    size = control.rows.length - control.start
-    sends, brings = (code == _SEND) & (size > 0), _brings(control)
-    frame = _only_frame(control, (sends & (size == wanted) | brings) & (control.rows.orig_len == control.rows.length))
+    code, _ = _asked(control)
+    sends, brings, frame = _carrying(control)
     kinds = np.full(len(code), _ALONE, np.uint8)
     kinds[control.asks & ~sends] = _ASKED
     kinds[control.done & ~brings] = _DONE
     kinds[sends & (frame >= 0)] = _SENT
     kinds[brings & (frame >= 0)] = _RECEIVED
     whole, frames = _in_order(transfers, control, kinds, code, alone)
-    return Learnt(_messages(control, frame, np.array(whole, np.int64)), frames)
+    found = _messages(control, frame, np.array(whole, np.int64))
+    return Learnt(found.take(found.type <= qmi.RESPONSE), frames)
 
 
-def idle(rows: Rows) -> Mask:
-    """Which rows carry no message, whatever other rows say."""
-    found = np.ones(len(rows.row), bool)
-    control, alone = _control_requests(rows._replace(row=np.arange(len(rows.row))))
-    found[alone.row] = False
-    found[control.rows.row[(_asked(control)[0] == _SEND) | _brings(control)]] = False
-    return found
+def survey(rows: Rows) -> tuple[I8, Messages]:
+    """What the rows themselves say: which of them carry no message for sure, and the only messages of those that carry
+    one whole frame and nothing else, unless something else was asked for."""
+    control, alone = _control_requests(rows)
+    sends, brings, frame = _carrying(control)
+    busy = np.concatenate([alone.row, control.rows.row[sends | brings]])
+    return np.setdiff1d(rows.row, busy, assume_unique=True), _messages(control, frame, np.flatnonzero(frame >= 0))
+
+
+def _carrying(control: _Control) -> tuple[Mask, Mask, I8]:
+    """Which requests send data of a command, which have brought data from the device, and where in the record the QMUX
+    frame begins that is all there is (-1 where it is not)."""
+    code, wanted = _asked(control)
+    size = control.rows.length - control.start
+    sends = (code == _SEND) & (size > 0)
+    brings = np.asarray(control.done & (control.endpoint & usb.IN != 0) & (size > 0))
+    whole = (sends & (size == wanted) | brings) & (control.rows.orig_len == control.rows.length)
+    return sends, brings, _only_frame(control, whole)
 
 
 def _control_requests(rows: Rows) -> tuple[_Control, Rows]:
@@ -125,12 +140,6 @@ def _asked(control: _Control) -> tuple[U2, I8]:
     code[control.asks] = setup["bmRequestType"] | setup["setup.bRequest"].astype(np.uint16) << np.uint16(8)
     wanted[control.asks] = setup["setup.wLength"]
     return code, wanted
-
-
-def _brings(control: _Control) -> Mask:
-    """Which requests have brought data from the device."""
-    there = control.rows.length > control.start
-    return np.asarray(control.done & (control.endpoint & usb.IN != 0) & there)
 
 
 def _usbmon(rows: Rows) -> tuple[_Control, Rows]:
@@ -250,7 +259,7 @@ def _merged(control: _Control, kinds: U1, code: U2, alone: Rows) -> Iterator[_St
 
 
 def _messages(control: _Control, frame: I8, whole: I8) -> Messages:
-    """The messages in whole frames; frames without room for a message's header have none."""
+    """The messages in these requests' frames; a frame without room for a message's header has none."""
     rows, start = control.rows.take(whole), frame[whole]
     head = rows.records(start, qmux.HEADER.dtype())
     ctl = head["service"] == qmi.CTL
@@ -261,7 +270,6 @@ def _messages(control: _Control, frame: I8, whole: I8) -> Messages:
         found = rows.take(mask).records(inner[mask], layout.dtype())
         kind[mask], txn[mask], msgid[mask] = np.minimum(found["flags"] >> shift, 3), found["txn"], found["msgid"]
     service = control.device[whole].astype(np.uint64) << np.uint64(32) | head["service"]
-    there &= kind <= qmi.RESPONSE
     return Messages(
         rows.row[there], service[there], head["client"][there].astype(np.uint64), kind[there], txn[there], msgid[there]
     )
