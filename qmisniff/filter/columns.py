@@ -68,14 +68,14 @@ class ColumnTests:
             case Joined(word, tests):
                 return self._joined(word, tests, columns, wanted)
         found = self._leaf(test, columns, wanted)
-        return found if columns.transfers is None else self._with_transfers(test, found, columns.transfers)
+        names = {field.name for field in fields(test)}
+        if not all(name.startswith(_OF_MESSAGES) for name in names) or columns.transfers is None:
+            return found
+        return self._with_transfers(test, names, found, columns.transfers)
 
-    def _with_transfers(self, test: Test, found: Verdict, transfers: Transfers) -> Verdict:
+    def _with_transfers(self, test: Test, names: set[str], found: Verdict, transfers: Transfers) -> Verdict:
         """The verdict, with what is known about USB requests: those without a message, and those with another one than
         the test is about."""
-        names = {field.name for field in fields(test)}
-        if not all(name.startswith(_OF_MESSAGES) for name in names):
-            return found
         about = {self._message(name) for name in names}
         without, passed = transfers.idle, np.full(len(transfers.idle), passes(test, WITHOUT))
         (only, *others) = names
