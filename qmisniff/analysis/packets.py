@@ -114,8 +114,12 @@ def _others(dissector: Dissector, columns: Columns) -> tuple[Mask, Mask]:
     registry = dissector.registry
     silent = [number for number in qmi.NOT_QMI if number == tftp.SERVICE or registry.service(number) is None]
     packet = (columns.link == Link.QRTR) & (columns.qrtr_type == qrtr.DATA)
-    datagram = packet & np.isin(columns.service, silent)
+    # What goes to or comes from a name service may be a control packet.
+    named = (columns.src_port == qrtr.PORT_CONTROL) | (columns.dst_port == qrtr.PORT_CONTROL)
+    datagram = packet & np.isin(columns.service, silent) & ~named
     carrier = (columns.link != Link.QRTR) & (columns.link != Link.OTHER)
+    if columns.transfers is not None:
+        carrier &= ~columns.transfers.idle
     return datagram & ~columns.plain, (packet & ~datagram | carrier) & ~columns.plain
 
 

@@ -53,6 +53,7 @@ def add(verbs: Verbs) -> None:
 def stats(options: argparse.Namespace) -> int:
     """`qmisniff stats`: print a table about a capture."""
     from qmisniff.analysis import table
+    from qmisniff.cli.progress import Progress
     from qmisniff.dissect import Dissector
     from qmisniff.filter import compile_filter
     from qmisniff.store import Store
@@ -65,15 +66,21 @@ def stats(options: argparse.Namespace) -> int:
         chosen = None if options.filter is None else compile_filter(options.filter, definitions)
         reader = Loader(stream, options.file) if stream.seekable() else PipeReader(stream, options.file)
         store = Store()
-        if isinstance(reader, Loader):
-            for _ in reader.into(store):
-                pass
-        else:
-            store.extend(reader)
-        rows: list[int] | range = range(len(store))
-        if chosen is not None:
-            rows = [row for found in chosen.rows(store, dissector) for row in found.rows]
-        answer = _answer(options, store, dissector, rows)
+        rows: list[int] | range
+        with Progress(sys.stderr, sys.stdout) as progress:
+            if isinstance(reader, Loader):
+                for loaded in reader.into(store):
+                    progress.at("reading", loaded)
+            else:
+                store.extend(reader)
+            rows = range(len(store))
+            if chosen is not None:
+                rows = []
+                for found in chosen.rows(store, dissector):
+                    rows += found.rows
+                    progress.at("filtering", found.stop, len(store))
+            progress.at("counting", len(rows))
+            answer = _answer(options, store, dissector, rows)
         order = table.sorted_rows(answer, *answer.sort).tolist()
         lines = {"text": table.text_lines, "json": table.json_lines, "csv": table.csv_lines}[options.format]
         for line in lines(answer, order):

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import struct
+
 from hypothesis import given
 
 from qmisniff.analysis.packets import end_condition, packets
 from qmisniff.filter import compile_filter
 from qmisniff.store import Store
-from tests.analysis.traffic import captures, dissector, end_name, few, read
+from tests import factories as make
+from tests.analysis.traffic import captures, dissector, end_name, few, filled, read
 
 
 @few
@@ -38,3 +41,12 @@ def test_a_condition_passes_what_goes_between_two_ends(capture: tuple[Store, lis
         ]
         both = ((found.source == one) & (found.target == two)) | ((found.source == two) & (found.target == one))
         assert passed == found.row[both].tolist()
+
+
+def test_what_a_file_server_tells_its_name_server_is_no_datagram() -> None:
+    port = (make.MODEM, 0x4002)
+    announced = struct.pack("<5I", make.NEW_SERVER, 4096, 1, *port)
+    told = make.qrtr(announced, port, (make.HOST, make.CTRL))
+    store = filled([make.frame(make.server(make.NEW_SERVER, 4096, 1, *port)), make.frame(told)])
+    assert store.context(1).service == 4096
+    assert not len(packets(store, dissector(), [0, 1]).row)

@@ -18,6 +18,7 @@ TABLES: Offers = (
     Command("table.open", "enter", "Packet", "Go to the packet that the row leads to", "open", True),
     Command("table.filter", "f", "Filter", "Show only the packets that the row is about", "filter", True),
     Command("table.filter_and", "F", "And filter", "Of the packets shown, show those the row is about", "filter_and"),
+    Command("table.follow", "o", "Follow", "Follow what the row leads to, as text", "follow"),
     Command("table.copy", "c", "Copy", "Copy the row to the clipboard", "copy"),
     Command(
         "table.copy_filter", "C", "Copy filter", "Copy a display filter for the row to the clipboard", "copy_filter"

@@ -24,7 +24,7 @@ from qmisniff.tui.line_pane import LinePane
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.view_context import ViewContext
 from qmisniff.tui.views import commands
-from qmisniff.tui.views.view_screen import ViewScreen
+from qmisniff.tui.views.view_screen import ViewScreen, counted
 
 MOST = 2000  # packets shown as text; a file has all of them
 _PART = 64  # packets decoded between two looks at whether to go on
@@ -134,7 +134,7 @@ class FollowScreen(ViewScreen[Followed]):
 
     def parts(self) -> list[tuple[str, str]]:
         count, known = len(self.followed.rows), len(self.followed.starts)
-        packets = f"{count:,} packets" if known >= count else f"the first {known:,} of {count:,} packets"
+        packets = counted(count, "packet") if known >= count else f"the first {known:,} of {count:,} packets"
         return [("strong", self.extent), ("plain", packets if self.row is not None else "no packet is selected")]
 
     def answer(self, rows: Sequence[int], cancel: Cancel) -> Followed:

@@ -14,6 +14,7 @@ from qmisniff.tui.commands import bindings
 from qmisniff.tui.view_context import ViewContext
 from qmisniff.tui.views import commands
 from qmisniff.tui.views.table_screen import TablesScreen
+from qmisniff.tui.views.view_screen import counted
 
 _SHOWN_EVERY_S = 0.5
 
@@ -50,7 +51,7 @@ class ProblemsScreen(TablesScreen[Table]):
 
     def parts(self) -> list[tuple[str, str]]:
         done, of = self._search.looked_at, self._search.of
-        share = f"{done:,} of {of:,} packets" if done < of else f"{done:,} packets"
+        share = f"{done:,} of {of:,} packets" if done < of else counted(done, "packet")
         state = [("problem", "stopped")] if self.stopped else []
         return [*super().parts(), ("plain", share), *state]
 

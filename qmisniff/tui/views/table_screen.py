@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -16,8 +17,9 @@ from qmisniff.analysis.tables import SUBJECTS
 from qmisniff.tui.commands import bindings
 from qmisniff.tui.view_context import Combine, ViewContext
 from qmisniff.tui.views import commands
+from qmisniff.tui.views.follow import FollowScreen
 from qmisniff.tui.views.table_pane import TablePane
-from qmisniff.tui.views.view_screen import Answer, ViewScreen
+from qmisniff.tui.views.view_screen import Answer, ViewScreen, counted
 
 _FORMATS = {".csv": csv_lines, ".json": json_lines}  # by the ending of the file's name; else text
 
@@ -55,7 +57,9 @@ class TablesScreen(ViewScreen[Answer]):
     def parts(self) -> list[tuple[str, str]]:
         found = [("strong" if each == self.subject else "plain", each) for each in self.subjects]
         table = self.pane.table
-        return (found if len(found) > 1 else []) + ([("plain", f"{table.length:,} rows")] if table is not None else [])
+        return (found if len(found) > 1 else []) + (
+            [("plain", counted(table.length, "row"))] if table is not None else []
+        )
 
     def action_turn(self, step: int) -> None:
         """Show the next table, the one before where negative."""
@@ -81,6 +85,13 @@ class TablesScreen(ViewScreen[Answer]):
         if (found := self._selected()) is not None:
             table, row = found
             self.context.open_row(int(table.rows[row]))
+
+    def action_follow(self) -> None:
+        """Follow the packet that the row leads to."""
+        if (found := self._selected()) is not None:
+            table, row = found
+            leads_to = int(table.rows[row])
+            self.app.push_screen(FollowScreen(replace(self.context, selected=lambda: leads_to)))
 
     def action_filter(self) -> None:
         """Show only the packets that the row is about."""

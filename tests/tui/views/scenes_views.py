@@ -155,6 +155,17 @@ async def _(seat: Seat, key: str) -> None:
     await seat.until(lambda: seat.packets.selected == SERVING_ASKED, "the packet is selected")
 
 
+@scenario("table.follow")
+async def _(seat: Seat, key: str) -> None:
+    await opened(seat, "2", TransactionsScreen)
+    await seat.press("down", key)
+    screen = seat.app.screen
+    assert isinstance(screen, FollowScreen)
+    await seat.until(lambda: screen.followed.rows == [SERVING_ASKED, SERVING_REFUSED, SIGNAL], "the conversation")
+    await seat.press("escape")
+    assert isinstance(seat.app.screen, TransactionsScreen)
+
+
 @scenario("table.filter")
 async def _(seat: Seat, key: str) -> None:
     await seat.filter("qmi")
