@@ -36,6 +36,7 @@ _OURS = ("tap", "qrtr", "qmux", "qmi", "protobuf", "tftp", "mbim", "usbcom")  # 
 _FRAMES = {qmi.RESPONSE_TO.name: "request_frame", qmi.RESPONSE_IN.name: "response_frame"} | {
     f"{protocol}.{name}": "frame" for protocol in ("qmux", "mbim") for name in ("part", "reassembled_in")
 }
+_SERVICES = (qmi.SERVICE.name, qrtr.SERVICE.name, qrtr.OTHER_SERVICE.name, "qmux.service")
 _LAYOUTS = {
     "qrtr_v1": qrtr.V1,
     "qrtr_v2": qrtr.V2,
@@ -91,7 +92,7 @@ def _headers(names: Mapping[int, str]) -> Iterator[str]:
     for spec in header_specs():
         ours = spec.name.split(".")[0] in _OURS or spec.name.startswith("usb.setup.")
         if ours and spec.name not in _OURS:
-            labels = names if spec.name in (qmi.SERVICE.name, qrtr.SERVICE.name, qrtr.OTHER_SERVICE.name) else None
+            labels = names if spec.name in _SERVICES else None
             yield f"  {_field(spec, labels or spec.labels)},\n"
     yield "}\ndefinitions.layouts = {\n"
     for name, layout in _LAYOUTS.items():

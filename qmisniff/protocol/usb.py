@@ -2,7 +2,7 @@
 """USB requests (URBs) as capture programs record them, and the control pipe that a modem's QMUX and MBIM go through.
 
 Headers: Linux Documentation/usb/usbmon.rst (48 bytes in text and read interfaces, 64 in the mmapped one), USBPcap's
-USBPCAP_BUFFER_PACKET_HEADER (desowin.org/usbpcap/captureformat.html). The names of fields are Wireshark's.
+USBPCAP_BUFFER_PACKET_HEADER (desowin.org/usbpcap/captureformat.html). The names and labels of fields are Wireshark's.
 Encapsulated commands and responses, notifications: USB CDC 1.2, sections 6.2 and 6.3.
 """
 
@@ -17,7 +17,8 @@ from qmisniff.protocol.layout import Item, Layout, Row
 
 ISOCHRONOUS, INTERRUPT, CONTROL, BULK = 0, 1, 2, 3
 TRANSFERS = {ISOCHRONOUS: "isochronous", INTERRUPT: "interrupt", CONTROL: "control", BULK: "bulk"}
-SUBMIT, COMPLETE, ERROR = ord("S"), ord("C"), ord("E")
+SUBMIT = ord("S")
+EVENTS = {SUBMIT: "URB_SUBMIT", ord("C"): "URB_COMPLETE", ord("E"): "URB_ERROR"}
 IN = 0x80  # set in the address of an endpoint that sends to the host
 
 COMMAND = 0x21, 0x00  # SEND_ENCAPSULATED_COMMAND: bmRequestType, bRequest
@@ -35,20 +36,26 @@ NOTIFICATIONS = {0x00: "NETWORK_CONNECTION", 0x01: "RESPONSE_AVAILABLE", 0x20: "
 
 _BUS = Item("bus_id", 2, "Bus")
 _ENDPOINT = Item("endpoint_address", 1, "Endpoint", hex=True)
-_TRANSFER = Item("transfer_type", 1, "Transfer type", hex=True, labels=TRANSFERS)
+_TRANSFER = Item(
+    "transfer_type",
+    1,
+    "Transfer type",
+    hex=True,
+    labels={code: f"URB_{name.upper()}" for code, name in TRANSFERS.items()},
+)
 _DATA_LENGTH = Item("data_len", 4, "Data length")
 
 USBMON = Layout(
     "usb",
     [
         Item("urb_id", 8, "URB id", hex=True),
-        Item("urb_type", 1, "URB type", hex=True, labels={SUBMIT: "submit", COMPLETE: "complete", ERROR: "error"}),
+        Item("urb_type", 1, "URB type", hex=True, labels=EVENTS),
         _TRANSFER,
         _ENDPOINT,
         Item("device_address", 1, "Device"),
         _BUS,
-        Item("setup_flag", 1, "Setup packet", hex=True, labels={0: "present"}),
-        Item("data_flag", 1, "Data", hex=True, labels={0: "present"}),
+        Item("setup_flag", 1, "No setup packet", hex=True),
+        Item("data_flag", 1, "No data", hex=True),
         Item("urb_ts_sec", 8, "Seconds"),
         Item("urb_ts_usec", 4, "Microseconds"),
         Item("urb_status", 4, "Status", kind=Kind.INT),
@@ -82,7 +89,7 @@ USBPCAP = Layout(
         Item("irp_id", 8, "IRP id", hex=True),
         Item("usbd_status", 4, "Status", hex=True),
         Item("function", 2, "URB function", hex=True),
-        Item("irp_info", 1, "Information", hex=True, labels={0: "to device", 1: "to host"}),
+        Item("irp_info", 1, "Information", hex=True),
         _BUS,
         Item("device_address", 2, "Device"),
         _ENDPOINT,
@@ -91,7 +98,7 @@ USBPCAP = Layout(
     ],
 )
 USBPCAP_STAGE = Layout(
-    "usb", [Item("control_stage", 1, "Stage", labels={0: "setup", 1: "data", 2: "status", 3: "complete"})]
+    "usb", [Item("control_stage", 1, "Stage", labels={0: "Setup", 1: "Data", 2: "Status", 3: "Complete"})]
 )
 NOTIFICATION = Layout(
     "usbcom.interrupt",
