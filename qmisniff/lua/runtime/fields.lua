@@ -110,6 +110,12 @@ local function start_packet(buffer, tree)
     tree_wanted = tree_visible or is_asked_for(tree)
 end
 
+-- The bytes of a layer: of one that is a part of the buffer, filters would compare the buffer's first bytes.
+local function part(start, size)
+    if start == 0 or size == 0 then return tvb(start, size) end
+    return tvb(start, size):tvb():range()
+end
+
 -- A number that has no label is shown as the number alone; Wireshark calls it unknown.
 local function number_alone(item)
     local text = item.text

@@ -293,7 +293,7 @@ local function message(start, stop_, number, context, pinfo, tree)
     local layout = is_ctl and definitions.layouts.ctl or definitions.layouts.qmi
     local protocol = number and "QMI_" .. service_name(number) or "QMI"
     local layer = tree
-    if tree_wanted then layer = tree:add(qmi, tvb(start, stop_ - start)) end
+    if tree_wanted then layer = tree:add(qmi, part(start, stop_ - start)) end
     local header = parse_header(start, stop_, is_ctl)
     if not header then
         if tree_wanted then

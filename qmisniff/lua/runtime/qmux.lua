@@ -30,7 +30,7 @@ function show_frame(start, stop_, pinfo, tree)
     local head = start + 6
     local layer = tree
     if tree_wanted then
-        layer = tree:add(qmux, tvb(start, math.min(head, stop_) - start))
+        layer = tree:add(qmux, part(start, math.min(head, stop_) - start))
         show_layout(layout, start, stop_, layer)
     end
     if head > stop_ then

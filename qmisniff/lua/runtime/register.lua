@@ -61,6 +61,7 @@ end
 
 local TAP_SIZE = 32
 local EMPTY = { [0] = "not a QRTR packet", "the QMUX header is cut short", "the QMI header is cut short" }
+local LAYERS = { [0] = qrtr, qmux, qmi }
 local FLAGS = { { "tap.synthetic", 0 }, { "tap.truncated", 1 }, { "tap.header_rebuilt", 2 } }
 
 local function show_tap(size, pinfo, tree)
@@ -102,6 +103,7 @@ function capture.dissector(buffer, pinfo, tree)
         bytes = sub(bytes, size + 1)
         link(pinfo, tree)
     else
+        if LAYERS[byte(bytes, 7)] then tree:add(LAYERS[byte(bytes, 7)], tvb(0, 0)) end
         problem(tree, ERROR, EMPTY[byte(bytes, 7)] or "there is no packet behind the tap header", 0, 0)
         set_columns(pinfo, "", "", "OTHER", "0 bytes")
     end

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One filter, two tools: qmisniff and tshark with the exported dissector select the same frames."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from qmisniff.dissect import Dissector
+from qmisniff.errors import QmisniffError
+from qmisniff.filter import compile_filter
+from qmisniff.store import Store
+from qmisniff.store.load import Loader
+from tests.differential.corpus import registry
+from tests.filter import capture as every_type
+from tests.filter import test_evaluate, test_readme
+from tests.lua.filters import Maker, found_by_tshark
+from tests.lua.test_agreement import CAPTURES, every_message
+from tests.lua.tshark import available, export, save
+
+# What Wireshark has under other names; and `frame`, which here is the packet, there the record of the file.
+HERE_ONLY = ("tap.lost", "expert.severity", "expert.message", "frame.len", "frame.cap_len")
+
+pytestmark = pytest.mark.skipif(not available(), reason="tshark is not installed (tests/setup-debian)")
+
+
+@pytest.fixture(scope="session")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(registry(), tmp_path_factory.mktemp("filters") / "qmisniff.lua")
+
+
+def loaded(capture: Path) -> Store:
+    store = Store()
+    with capture.open("rb") as stream:
+        for _ in Loader(stream, capture.name, small=0).into(store):
+            pass
+    return store
+
+
+def ours(text: str, store: Store) -> list[int] | None:
+    try:
+        chosen = compile_filter(text, registry())
+    except QmisniffError:
+        return None
+    return [row + 1 for found in chosen.rows(store, Dissector(registry())) for row in found.rows]
+
+
+def disagreements(script: Path, capture: Path, filters: list[str], folder: Path) -> list[str]:
+    """A line for each filter that does not select the same frames, or that one of the two refuses."""
+    store = loaded(capture)
+    theirs = found_by_tshark(script, capture, filters, folder)
+    lines = []
+    for text, there in zip(filters, theirs, strict=True):
+        here = ours(text, store)
+        if here is None or there is None:
+            refused = [who for who, found in (("qmisniff", here), ("tshark", there)) if found is None]
+            lines.append(f"{text}: refused by {' and '.join(refused)}")
+        elif here != there:
+            mine, other = sorted(set(here) - set(there)), sorted(set(there) - set(here))
+            lines.append(f"{text}: only here {mine[:5]} ({len(mine)}), only in tshark {other[:5]} ({len(other)})")
+    return lines
+
+
+def made(capture: Path, count: int, seed: int) -> list[str]:
+    maker = Maker(loaded(capture), Dissector(registry()), random.Random(seed), lambda name: name in HERE_ONLY)
+    return [maker.filter() for _ in range(count)]
+
+
+def written() -> list[str]:
+    """The filters of the README and of the rules that qmisniff's own are held to."""
+    (rules,) = test_evaluate.test_frames_that_pass.pytestmark  # type: ignore[attr-defined]
+    every = [text for text, _ in rules.args[1]] + [example for _, example in test_readme.ROWS]
+    names = re.compile("|".join(map(re.escape, (*HERE_ONLY, " xor ", "frame[", "len(frame)"))))
+    return [text for text in dict.fromkeys(every) if not names.search(text)]
+
+
+def test_written_filters(tmp_path: Path, script: Path) -> None:
+    capture = save(every_type.frames(), tmp_path / "types.pcapng")
+    assert len(written()) > 130
+    assert not disagreements(script, capture, written(), tmp_path)
+
+
+@pytest.mark.parametrize("seed", [20_263])
+def test_made_filters_on_every_message(seed: int, tmp_path: Path, script: Path) -> None:
+    capture = save(every_message(), tmp_path / "all.pcapng")
+    assert not disagreements(script, capture, made(capture, 400, seed), tmp_path)[:40]
+
+
+@pytest.mark.parametrize("capture", sorted(CAPTURES.glob("*.pcapng")), ids=lambda path: path.stem)
+def test_made_filters_on_samples(capture: Path, tmp_path: Path, script: Path) -> None:
+    assert not disagreements(script, capture, made(capture, 80, 20_264), tmp_path)[:40]
