@@ -44,11 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser, verbs = command_line()
-    if not given:
+    if not given and not (sys.stdin.isatty() and sys.stderr.isatty()):
         parser.print_help()
         return 0
     # `qmisniff FILE` is `qmisniff tui FILE`; a file named like a verb needs a path in front.
-    if given[0] not in verbs.names and not (given[0].startswith("-") and given[0] != "-"):
+    if not given:
+        given = ["tui"]
+    elif given[0] not in verbs.names and not (given[0].startswith("-") and given[0] != "-"):
         given.insert(0, "tui")
     options = parser.parse_args(given)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qmisniff.errors import SourceUnavailable, UsageError
+from qmisniff.errors import UsageError
 from qmisniff.tui.terminal import lasting_output, read_keys_from_terminal, take_stdin
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run(*, file: str | None, interface: str | None, registry: Registry) -> int:
-    """Look at a capture file (`-` for standard input) or at a source, by default whichever can run here.
+    """Look at a capture file (`-` for standard input) or at a source; without either, choose on the screen.
 
     Returns the exit code. Raises UsageError, CaptureFileError, SourceUnavailable before the screen is touched.
     """
@@ -25,51 +25,41 @@ def run(*, file: str | None, interface: str | None, registry: Registry) -> int:
         raise UsageError("a file and a source at once", "leave out one of them")
     if not os.isatty(2):  # where Textual paints, so that a program's output can go elsewhere
         raise UsageError("the screen needs a terminal", "use `qmisniff read` to print a capture")
-    session = _open_file(file, registry) if file is not None else _open_source(interface or "auto", registry)
+    from qmisniff.tui.opening import Opener
+
+    opener = Opener(registry)
+    session: Session | None = None
+    if file == "-":
+        session = opener.pipe(take_stdin())
+    else:
+        if file is not None:
+            session = opener.file(Path(file))
+        read_keys_from_terminal()
+        if interface is not None:
+            session = opener.source(interface)
     with lasting_output():
         try:
             from qmisniff.tui.app import QmisniffApp
 
-            app = QmisniffApp(session)
+            app = QmisniffApp(session, registry)
             app.run()
+            session = app.session
         finally:
-            if not session.feed.stop(1):
-                print(f"qmisniff: {session.feed.name} is being stopped ...", file=sys.stderr)
-            kept = session.close()
-            if kept is not None:
-                print(f"qmisniff: the unsaved capture is in {kept}", file=sys.stderr)
-        if session.feed.error is not None:
+            if session is not None:
+                _close(session)
+        if session is not None and session.feed.error is not None:
             print(f"qmisniff: {session.feed.error}", file=sys.stderr)
             return session.feed.error.exit_code
-        if session.feed.damage:
+        if session is not None and session.feed.damage:
             print(f"qmisniff: {session.feed.damage}", file=sys.stderr)
             return 1
         return app.return_code or 0
 
 
-def _open_file(name: str, registry: Registry) -> Session:
-    from qmisniff.dissect import Dissector
-    from qmisniff.tui.feed import FileInput, PipeInput
-    from qmisniff.tui.recording import Recording
-    from qmisniff.tui.session import Session
-
-    if name == "-":
-        return Session(PipeInput(take_stdin(), "standard input"), Dissector(registry), Recording())
-    source = FileInput(Path(name))
-    read_keys_from_terminal()
-    return Session(source, Dissector(registry))
-
-
-def _open_source(name: str, registry: Registry) -> Session:
-    from qmisniff.capture import open_source
-    from qmisniff.dissect import Dissector
-    from qmisniff.tui.feed import LiveInput
-    from qmisniff.tui.recording import Recording
-    from qmisniff.tui.session import Session
-
-    read_keys_from_terminal()
-    source = open_source(name)
-    state = source.probe()
-    if not state.ok:
-        raise SourceUnavailable(state.reason, state.remedy)
-    return Session(LiveInput(source, source.origin.name or name), Dissector(registry), Recording())
+def _close(session: Session) -> None:
+    """End the capture, and say where it is when nobody saved it."""
+    if not session.feed.stop(1):
+        print(f"qmisniff: {session.feed.name} is being stopped ...", file=sys.stderr)
+    kept = session.close()
+    if kept is not None:
+        print(f"qmisniff: the unsaved capture is in {kept}", file=sys.stderr)

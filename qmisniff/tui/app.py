@@ -5,21 +5,27 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
 
+from qmisniff.definitions import Registry
+from qmisniff.errors import QmisniffError
 from qmisniff.printable import plain
 from qmisniff.tui import commands
 from qmisniff.tui.commands import offered
 from qmisniff.tui.keys import every_id, load_keys
+from qmisniff.tui.opening import Opener
+from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.screens.help import HelpScreen
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
+from qmisniff.tui.screens.start import StartScreen
 from qmisniff.tui.session import Session
 from qmisniff.tui.state import load_state
 from qmisniff.tui.terminal import when_gone
@@ -28,17 +34,21 @@ THEMES = ("textual-dark", "textual-light")
 
 
 class QmisniffApp(App[None], inherit_bindings=False):
-    """Shows one session. The feed starts when the screen stands; whoever made the session closes it."""
+    """Shows one session after another. The feed starts when the screen stands; whoever runs the app closes the last.
+
+    Without a session it begins with the start screen; `registry` decodes what is opened there.
+    """
 
     TITLE = "qmisniff"
     HELP_TITLE = "Program"
     OFFERS = commands.PROGRAM
     BINDINGS = commands.bindings(OFFERS)
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session | None, registry: Registry) -> None:
         super().__init__()
         self.state = load_state()
-        self._session = session
+        self.session = session
+        self._opener = Opener(registry)
         self._clashes: set[str | None] = set()
         if self.state.theme in THEMES:
             self.theme = self.state.theme
@@ -46,10 +56,12 @@ class QmisniffApp(App[None], inherit_bindings=False):
     def on_mount(self) -> None:
         keys = load_keys(every_id())
         self.set_keymap(keys.by_id)
-        self.push_screen(MainScreen(self._session, self.state))
+        if self.session is None:
+            self.action_start()
+        else:
+            self._show(self.session)
         for problem in keys.problems:
             self.warn(problem)
-        self._session.feed.start()
         # A closed terminal or a kill leaves in good order: the capture is taken out of the kernel, its file is kept.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,12 +94,71 @@ class QmisniffApp(App[None], inherit_bindings=False):
         bindings = [binding for _, binding in node._bindings if binding.id == identifier]
         return "  ".join(self.get_key_display(binding) for binding in bindings if commands.is_key(binding.key))
 
+    def _show(self, session: Session) -> None:
+        self.session = session
+        if session.path is not None:
+            self.state.remember_file(session.path)
+        self.push_screen(MainScreen(session, self.state))
+        session.feed.start()
+
+    def _after_saving(self, then: Callable[[], object]) -> None:
+        """Go on after asking what is to become of what is unsaved."""
+        session = self.session
+        if session is not None and (session.unsaved or session.comments_unsaved):
+
+            def answered(leave: bool | None) -> None:
+                if leave:
+                    then()
+
+            self.push_screen(SaveScreen(session, leaving=True), answered)
+        else:
+            then()
+
+    def use(self, make: Callable[[], Session]) -> None:
+        """Look at another capture instead of the one that is on the screen."""
+        self._after_saving(partial(self.run_worker, partial(self._open, make), thread=True, exit_on_error=False))
+
+    def _open(self, make: Callable[[], Session]) -> None:
+        """Make a session, in a thread: what it is instead of is closed only when there is one."""
+        try:
+            session = make()
+        except QmisniffError as error:
+            self.call_from_thread(self.warn, str(error))
+            return
+        if self.session is not None:
+            self.session.sieve.use(None)
+            self.session.close()
+        self.call_from_thread(self._replace, session)
+
+    def _replace(self, session: Session) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self._show(session)
+
     def action_leave(self) -> None:
         """Leave, after asking what is to become of an unsaved capture."""
-        if self._session.unsaved or self._session.comments_unsaved:
-            self.push_screen(SaveScreen(self._session, leaving=True), lambda leave: self.exit() if leave else None)
+        self._after_saving(self.exit)
+
+    def action_start(self) -> None:
+        """Choose what to look at."""
+        if not isinstance(self.screen, StartScreen):
+            self.push_screen(StartScreen(self._opener, self.state, self.use))
+
+    def action_open_file(self) -> None:
+        """Look at another capture file."""
+
+        def answered(name: str | None) -> None:
+            if name is not None:
+                self.use(partial(self._opener.file, Path(name).expanduser()))
+
+        self.push_screen(AskScreen("Open the file"), answered)
+
+    def action_restart(self) -> None:
+        """Capture anew, or load the file again."""
+        if self.session is None or self.session.again is None:
+            self.warn("This cannot be had once more.")
         else:
-            self.exit()
+            self.use(self.session.again)
 
     def action_help(self) -> None:
         """Show the keys that work now."""
@@ -99,9 +170,13 @@ class QmisniffApp(App[None], inherit_bindings=False):
 
     def action_save(self) -> None:
         """Save the packets received so far."""
-        self.push_screen(SaveScreen(self._session, leaving=False))
+        if self.session is not None:
+            self.push_screen(SaveScreen(self.session, leaving=False))
 
     def action_stop_capture(self) -> None:
-        """Stop capturing; the packets stay."""
-        if self._session.feed.progress.running:
-            self.run_worker(self._session.feed.stop, thread=True)
+        """Stop capturing; the packets stay. When it is stopped, capture anew."""
+        session = self.session
+        if session is not None and session.feed.progress.running:
+            self.run_worker(session.feed.stop, thread=True)
+        elif session is not None and session.feed.live:
+            self.action_restart()

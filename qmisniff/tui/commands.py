@@ -156,6 +156,7 @@ PANES: Offers = (
     Command("pane.previous", "shift+tab", "Previous pane", "Go to the pane before", "pane(-1)"),
     Command("pane.zoom", "z,backslash", "Zoom", "Give the pane the whole screen, and back", "zoom", True),
     Command("pane.layout", "vertical_line", "Layout", "Arrange the panes differently", "arrange", True),
+    Command("list.pause", "P", "Pause", "Keep the view as it is while the capture goes on", "pause"),
     Command("pane.grow", "plus,equals_sign", "Larger", "Make the pane larger", "grow(1)"),
     Command("pane.shrink", "minus", "Smaller", "Make the pane smaller", "grow(-1)"),
 )
@@ -197,7 +198,14 @@ PROGRAM: Offers = (
     Command("app.palette", "ctrl+p", "Palette", "Find a command by its name", "command_palette", True),
     Command("app.theme", "", "Theme", "Change between dark and light", "theme"),
     Command("capture.save", "ctrl+s", "Save", "Save or export packets: all, shown or marked", "save"),
-    Command("capture.stop", "ctrl+e", "Stop", "Stop capturing", "stop_capture"),
+    Command("capture.stop", "ctrl+e", "Stop/start", "Stop capturing; when stopped, begin anew", "stop_capture"),
+    Command("capture.restart", "ctrl+r", "Restart", "Capture anew, or load the file again", "restart"),
+    Command("capture.open", "ctrl+o", "Open", "Look at another capture file", "open_file"),
+    Command("capture.choose", "", "Start screen", "Choose a source, a recent file or a sample", "start"),
+)
+START: Offers = (
+    Command("start.down", "j", "Down", "Go down a line", "move(1)"),
+    Command("start.up", "k", "Up", "Go up a line", "move(-1)"),
 )
 SAVE: Offers = (
     Command("save.cancel", "escape,ctrl+c", "Cancel", "Go back", "cancel", True),

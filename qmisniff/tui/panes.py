@@ -164,6 +164,9 @@ class Panes(Widget):
     Panes { width: 1fr; height: 1fr; overflow: hidden hidden; }
     """
 
+    class Changed(Message):
+        """The user dragged a bar."""
+
     arrangement: var[Arrangement] = var(Arrangement.STACKED)
     zoomed: var[bool] = var(False)
     focused: var[int] = var(0)
@@ -238,6 +241,7 @@ class Panes(Widget):
             self._put_outer(y if outer_axis is Axis.ROWS else x)
         else:
             self._put_inner(found, y if inner_axis is Axis.ROWS else x)
+        self.post_message(self.Changed())
 
     def _put_outer(self, at: int) -> None:
         extent = self.size.height if self.arrangement.value[0] is Axis.ROWS else self.size.width

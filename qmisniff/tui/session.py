@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qmisniff.dissect import Dissector
@@ -30,6 +30,7 @@ class Session:
         self.sieve = Sieve(self.store, dissector)
         self.notes = Annotations()
         self.path = source.path if isinstance(source, FileInput) else None
+        self.again: Callable[[], Session] | None = None  # opens the same once more
         self.comments_in_file: dict[int, str] = {}
         self._comments_saved: dict[int, str] = {}
         self._saved = 0

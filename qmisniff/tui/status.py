@@ -68,7 +68,7 @@ class Standing(NamedTuple):
     filter_problem: str = ""
 
 
-def capture_parts(name: str, live: bool, follow: bool, standing: Standing) -> tuple[tuple[str, str], ...]:
+def capture_parts(name: str, live: bool, follow: str, standing: Standing) -> tuple[tuple[str, str], ...]:
     """What the line above the panes says: problems and losses before what is merely good to know."""
     progress = standing.progress
     if progress.running:
@@ -84,8 +84,8 @@ def capture_parts(name: str, live: bool, follow: bool, standing: Standing) -> tu
     parts.append(("plain", f"{standing.shown:,} shown{_filter_state(standing)}"))
     if standing.marked:
         parts.append(("plain", f"{standing.marked:,} marked"))
-    if progress.running:
-        parts.append(("plain", "following" if follow else "not following"))
+    if progress.running or follow == "paused":
+        parts.append(("plain", follow))
     return tuple(parts)
 
 

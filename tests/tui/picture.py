@@ -8,12 +8,10 @@ import re
 from pathlib import Path
 
 from qmisniff.definitions import open_registry
-from qmisniff.dissect import Dissector
 from qmisniff.tui.app import QmisniffApp
 from qmisniff.tui.detail_tree import DetailTree
-from qmisniff.tui.feed import FileInput
+from qmisniff.tui.opening import Opener
 from qmisniff.tui.packet_list import PacketList
-from qmisniff.tui.session import Session
 
 SAMPLE = Path("captures/first-contact.pcapng")
 PICTURE = SAMPLE.with_suffix(".svg")
@@ -22,9 +20,10 @@ SIZE = (132, 42)  # columns, lines
 
 async def draw() -> str:
     """The main screen on the answer to Get IDs, the IMEI selected, as SVG."""
-    dissector = Dissector(open_registry())
-    session = Session(FileInput(SAMPLE), dissector)
-    app = QmisniffApp(session)
+    registry = open_registry()
+    session = Opener(registry).file(SAMPLE)
+    dissector = session.dissector
+    app = QmisniffApp(session, registry)
     async with app.run_test(size=SIZE) as pilot:
         while session.feed.progress.running or not app.screen.query(PacketList):
             await pilot.pause(0.1)

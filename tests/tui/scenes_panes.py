@@ -311,13 +311,6 @@ async def _(seat: Seat, key: str) -> None:
     assert seat.session.feed.progress.running
 
 
-@scenario("capture.stop")
-async def _(seat: Seat, key: str) -> None:
-    await seat.press(key)
-    await seat.until(lambda: seat.script.closed and not seat.session.feed.progress.running, "the source is closed")
-    assert len(seat.packets.rows) == len(conversation())
-
-
 # ---- help ----
 
 

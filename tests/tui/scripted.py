@@ -19,12 +19,12 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from qmisniff.definitions import open_registry
-from qmisniff.dissect import Dissector
 from qmisniff.frame import Frame
 from qmisniff.tui.app import QmisniffApp
 from qmisniff.tui.bytes_pane import BytesPane
 from qmisniff.tui.commands import Command, offered
 from qmisniff.tui.detail_tree import DetailTree
+from qmisniff.tui.guard import GuardedDissector
 from qmisniff.tui.packet_list import PacketList
 from qmisniff.tui.recording import Recording
 from qmisniff.tui.screens.main import MainScreen
@@ -172,9 +172,9 @@ def shown(widget: Widget) -> list[str]:
 
 
 @cache
-def dissector() -> Dissector:
+def dissector() -> GuardedDissector:
     """The shipped definitions, read once."""
-    return Dissector(open_registry([]))
+    return GuardedDissector(open_registry([]))
 
 
 @asynccontextmanager
@@ -189,7 +189,7 @@ async def seated(
     frames = conversation() if frames is None else frames
     script = Script(frames, live, notes)
     session = Session(script, dissector(), Recording(folder) if folder is not None else None)
-    app = QmisniffApp(session)
+    app = QmisniffApp(session, dissector().registry)
     try:
         async with app.run_test(size=size, notifications=bool(notes)) as pilot:
             await pilot.pause()

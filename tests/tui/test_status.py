@@ -16,7 +16,7 @@ IMEI = FieldSpec("qmi.dms.get_ids.imei", "imei", Kind.STRING)
     (False, False, "kernel"),
 ])  # fmt: skip
 def test_what_is_looked_at(live: bool, running: bool, name: str) -> None:
-    parts = capture_parts("kernel", live, True, Standing(Progress(1234, 0, running), 5))
+    parts = capture_parts("kernel", live, "following", Standing(Progress(1234, 0, running), 5))
     assert parts[0] == ("strong", name)
     assert ("plain", "1,234 received") in parts
     assert ("plain", "5 shown") in parts
@@ -24,14 +24,17 @@ def test_what_is_looked_at(live: bool, running: bool, name: str) -> None:
 
 
 def test_a_source_that_is_not_ready_yet_says_so() -> None:
-    assert capture_parts("kernel", True, True, Standing(Progress(started=False)))[0] == ("strong", "kernel (starting)")
+    assert capture_parts("kernel", True, "following", Standing(Progress(started=False)))[0] == (
+        "strong",
+        "kernel (starting)",
+    )
 
 
 def test_losses_and_problems_stand_out() -> None:
-    parts = capture_parts("kernel", True, False, Standing(Progress(10, 3, True, "the disk is full")))
+    parts = capture_parts("kernel", True, "not following", Standing(Progress(10, 3, True, "the disk is full")))
     assert ("problem", "3 lost") in parts
     assert ("problem", "the disk is full") in parts
-    assert ("plain", "0 lost") in capture_parts("kernel", True, False, Standing(Progress(10, 0)))
+    assert ("plain", "0 lost") in capture_parts("kernel", True, "not following", Standing(Progress(10, 0)))
 
 
 def test_a_field_is_named_as_a_filter_names_it() -> None:

@@ -51,6 +51,8 @@ class Desk(Screen[None], inherit_bindings=False):
         self.state = state
         self.catalogue = Catalogue(session.dissector.registry)
         self._standing: Standing | None = None
+        self.paused: Sequence[int] | None = None  # the rows shown while the view is paused
+        self._problems = 0  # of definitions, told so far
         self._shown: Context | None = None  # what was known of the packet in the details when they were made
         self.bar = FilterBar(session.dissector.registry, state)
         time_format = state.time_format if state.time_format in TIME_FORMATS else DEFAULT
@@ -75,12 +77,15 @@ class Desk(Screen[None], inherit_bindings=False):
         self.pull()
         self.set_interval(1 / UPDATES_PER_S, self.pull)
 
-    def pull(self) -> None:
-        """Show what the feed and the filter have brought since the last time."""
+    def pull(self, always: bool = False) -> None:
+        """Show what the feed and the filter have brought since the last time; `always` also where that is nothing."""
         sieve = self.session.sieve
         sieve.step()
+        for problem in self.session.dissector.registry.problems[self._problems :]:
+            self._problems += 1
+            self.notify(plain(problem), title="Definition left out", severity="warning", markup=False, timeout=10)
         before, now = self._standing, self.standing()
-        if now == before:
+        if now == before and not always:
             return
         self._tell(before.progress if before is not None else None, now.progress)
         if sieve.problem and (before is None or not before.filter_problem):
@@ -89,7 +94,7 @@ class Desk(Screen[None], inherit_bindings=False):
             self.run_worker(self._read_comments, thread=True, exit_on_error=False)
         self._standing = now
         self.packets.empty_text = _empty_text(self.session.feed.name, now)
-        self.show_more(sieve.rows)
+        self.show_more(sieve.rows if self.paused is None else self.paused)
         row = self.packets.selected
         if row is None:
             self._show_nothing()
@@ -137,7 +142,8 @@ class Desk(Screen[None], inherit_bindings=False):
         """Write the line above the panes."""
         if self._standing is not None:
             feed = self.session.feed
-            self._capture_line.parts = capture_parts(feed.name, feed.live, self.packets.follow, self._standing)
+            follow = "paused" if self.paused is not None else "following" if self.packets.follow else "not following"
+            self._capture_line.parts = capture_parts(feed.name, feed.live, follow, self._standing)
 
     def show_packet(self, row: int) -> None:
         """Show a packet's details and bytes."""

@@ -20,6 +20,7 @@ class Filtering(Desk):
     BINDINGS = commands.bindings(OFFERS)
 
     def on_filter_bar_applied(self, event: FilterBar.Applied) -> None:
+        self.paused = None
         self.session.sieve.use(event.chosen)
         self.show_anew()
         self.pull()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from qmisniff.tui import commands
+from qmisniff.tui.panes import Arrangement, Shares
 from qmisniff.tui.screens.copying import Copying
 from qmisniff.tui.screens.listing import Listing
 from qmisniff.tui.screens.noting import Noting
@@ -21,6 +22,12 @@ class MainScreen(Copying, Listing, Noting, Viewing):
         panes = (self.packets, self.details, self.bytes)
         panes[(self.panes.focused + step) % len(panes)].focus()
 
+    def action_pause(self) -> None:
+        """Show nothing new, or all that came meanwhile."""
+        self.paused = self.session.sieve.rows if self.paused is None else None
+        self.show_standing()
+        self.pull(always=True)
+
     def action_zoom(self) -> None:
         """Give the focused pane all the space, or take it back."""
         self.panes.zoomed = not self.panes.zoomed
@@ -29,7 +36,23 @@ class MainScreen(Copying, Listing, Noting, Viewing):
         """Take the next arrangement of the panes."""
         self.panes.zoomed = False
         self.panes.cycle()
+        self._remember()
 
     def action_grow(self, cells: int) -> None:
         """Make the focused pane larger, or smaller where negative."""
         self.panes.grow(cells)
+        self._remember()
+
+    def on_mount(self) -> None:
+        arrangement = self.state.arrangement
+        if arrangement in Arrangement.__members__:
+            self.panes.arrangement = Arrangement[arrangement]
+        if (shares := self.state.shares.get(self.panes.arrangement.name)) is not None:
+            self.panes.shares = Shares(*(min(max(float(share), 0.0), 1.0) for share in shares))
+
+    def on_panes_changed(self) -> None:
+        self._remember()
+
+    def _remember(self) -> None:
+        self.state.arrangement = self.panes.arrangement.name
+        self.state.shares[self.panes.arrangement.name] = list(self.panes.shares)

@@ -25,7 +25,7 @@ SIZE = (132, 32)  # columns, lines
 async def draw(name: str) -> str:
     """A view of the sample as SVG."""
     session = Session(FileInput(SAMPLE), Dissector(open_registry()))
-    app = QmisniffApp(session)
+    app = QmisniffApp(session, session.dissector.registry)
     async with app.run_test(size=SIZE) as pilot:
         while session.feed.progress.running or not app.screen.query(PacketList):
             await pilot.pause(0.1)

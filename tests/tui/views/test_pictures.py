@@ -52,6 +52,6 @@ def test_view(name: str, snap_compare: Compare) -> None:
         await pilot.pause(0.3)  # what follows the cursor after a while
 
     try:
-        assert snap_compare(QmisniffApp(session), terminal_size=(110, 26), run_before=look)
+        assert snap_compare(QmisniffApp(session, session.dissector.registry), terminal_size=(110, 26), run_before=look)
     finally:
         session.close()
