@@ -117,7 +117,7 @@ def _theirs(script: Path, capture: Path, mine: list[Counter[Found]]) -> list[Cou
     for packet, here in zip(packets, mine, strict=True):
         wanted = {each.name for each in here}
         names = wanted | {node.get("name", "") for node in packet.iter("field")}
-        carries = any(name.startswith(("qmux.", "mbim.")) and not name.startswith("mbim.control") for name in names)
+        carries = any(name.startswith(("qmux.", "mbim.")) and name in _KINDS for name in names)
         values = (_of_pdml(node, carries) for node in packet.iter("field"))
         found.append(Counter(each for each in values if each and (each.name in wanted or each.name not in _SETUP)))
     return found
@@ -127,7 +127,7 @@ def _of_pdml(node: ElementTree.Element, carries: bool) -> Found | None:
     name, shown = node.get("name", ""), node.get("show", "")
     if name == EXPERT:
         return Found(name, 0, 0, shown) if carries else None
-    if name.startswith("mbim.control"):
+    if name.startswith("mbim.") and name not in _KINDS:
         return None  # Wireshark's own
     ours = name.startswith(_NAMES) if carries else name.startswith("usbcom.interrupt.")
     if not ours and name not in _HEADER and not (carries and name in _SETUP):
