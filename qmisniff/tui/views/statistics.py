@@ -50,7 +50,7 @@ class StatisticsScreen(TablesScreen[Counted]):
 
     def __init__(self, context: ViewContext) -> None:
         super().__init__(context)
-        self.plot = TimePlot("packets/s")
+        self.plot = TimePlot("packets")
         self._counted: Counted | None = None
         self._soon: Timer | None = None
 
@@ -78,7 +78,7 @@ class StatisticsScreen(TablesScreen[Counted]):
         """Draw the rate of all packets and that of the selected message."""
         counted, row = self._counted, self.pane.selected
         if counted is None or not len(counted.total.packets):
-            self.plot.replace("packets/s")
+            self.plot.replace("packets")
             return
         start_ns = self.store.tracker.ts_ns(0)
         curves = [_curve("all packets", counted.total, start_ns)]
@@ -86,7 +86,7 @@ class StatisticsScreen(TablesScreen[Counted]):
             mine = counted.packets.row[members(counted.packets, counted.messages, row)]
             title = f"{counted.table.column('service').text(row)} {counted.table.column('message').text(row)}"
             curves.append(_curve(title, self._same_stretches(mine, counted.total), start_ns))
-        self.plot.replace("packets/s", *curves)
+        self.plot.replace(f"packets per {counted.total.step_ns / 1e9:g} s", *curves)
 
     def _same_stretches(self, rows: I8, total: Rate) -> Rate:
         place = (times(self.store, rows) - total.start_ns) // total.step_ns
@@ -96,4 +96,4 @@ class StatisticsScreen(TablesScreen[Counted]):
 
 def _curve(label: str, found: Rate, start_ns: int) -> Curve:
     at = (np.arange(len(found.packets)) * found.step_ns + (found.start_ns - start_ns)) / 1e9
-    return Curve(label, at, found.packets / (found.step_ns / 1e9))
+    return Curve(label, at, found.packets)

@@ -125,7 +125,7 @@ class TablePane(LinePane):
         before = None if self._table is None or self.selected is None else int(self._table.rows[self.selected])
         top = self._cursor - self.scroll_offset.y
         self._table, self._sort, self._order = table, sort, sorted_rows(table, *sort)
-        widths = table.widths(self._order.tolist() if len(self._order) < _WIDEST else self._order[:1000].tolist())
+        widths = table.widths(self._order)
         # Beside a title there is room for the arrow.
         titles = [len(column.title) + 1 for column in table.shown]
         self._widths = [max(each) for each in zip(titles, widths, self._widths or widths, strict=True)]
