@@ -38,7 +38,7 @@ from tests.usb_capture import (
     save,
     setup,
 )
-from tests.usb_conversation import conversation, damaged
+from tests.usb_conversation import FILTERS, conversation, damaged
 
 DMS, WDS = 2, 1
 IMEI = "001010123456789"
@@ -285,17 +285,6 @@ def test_chosen_packets_stay_decoded(link_type: int, tmp_path: Path, capsys: pyt
     wanted = capsys.readouterr().out
     assert main(["read", str(after), *fields]) == 0
     assert capsys.readouterr().out == wanted and wanted.count("\n") > 20
-
-
-FILTERS = (
-    "qmi", "qmux", "mbim", "usb", "usb.bus_id == 1 && usb.device_address == 6", "usb.transfer_type == 2 && !qmi",
-    "qmi.service == dms", "qmi.type == 1", "not qmi.tlv.type == 2", "qmi.txn > 1 || qmi.msgid > 0x60", "qmi.dms.get_ids.imei",
-    "qmux.reassembled_in", "qmux.part || mbim.part", "mbim.txn > 100", "usb.urb_status < 0", "usb.urb_id & 0x40",
-    "usb.irp_info == 1", "usb.setup.wLength > 100", "usb.endpoint_address == 0x80", "qmi.result == failure",
-    "qmi.response_to", "data.data contains 01:02", "frame.len > 100 && qmi", "expert.severity", "usb.urb_type == 'C'",
-    "count(qmi.msgid) > 1", 'usb.dst == "1.6.0"', "usb.data_len in {10..100}", "usbcom",
-    "max(usb.bus_id, qmi.txn) == 1",
-)  # fmt: skip
 
 
 @pytest.mark.parametrize("link_type", LINK_TYPES)
