@@ -16,13 +16,13 @@ from tests.usb_capture import IN, Bus, Record, cut, in_mbim, pieces
 
 # Filters that tell the frames of such captures apart.
 FILTERS = (
-    "qmi", "qmux", "mbim", "usb", "usb.bus_id == 1 && usb.device_address == 6", "usb.transfer_type == 2 && !qmi",
-    "qmi.service == dms", "qmi.type == 1", "not qmi.tlv.type == 2", "qmi.txn > 1 || qmi.msgid > 0x60",
-    "qmi.dms.get_ids.imei", "qmux.reassembled_in", "qmux.part || mbim.part", "mbim.txn > 100", "usb.urb_status < 0", "usb.urb_id & 0x40",
-    "usb.irp_info == 1", "usb.setup.wLength > 100", "usb.endpoint_address == 0x80", "qmi.result == failure",
-    "qmi.response_to", "data.data contains 01:02", "frame.len > 100 && qmi", "expert.severity", "usb.urb_type == 'C'",
-    "count(qmi.msgid) > 1", 'usb.dst == "1.6.0"', "usb.data_len in {10..100}", "usbcom",
-    "max(usb.bus_id, qmi.txn) == 1",
+    "qmi", "qmux", "mbim", "usb", "usb.bus_id == 1 && usb.device_address == 6",
+    "usb.transfer_type == 2 && !qmi", "qmi.service == dms", "qmi.type == 1", "not qmi.tlv.type == 2",
+    "qmi.txn > 1 || qmi.msgid > 0x60", "qmi.dms.get_ids.imei", "qmux.reassembled_in", "qmux.part || mbim.part",
+    "mbim.txn > 100", "usb.urb_status < 0", "usb.urb_id & 0x40", "usb.irp_info == 1", "usb.setup.wLength > 100",
+    "usb.endpoint_address == 0x80", "qmi.result == failure", "qmi.response_to", "data.data contains 01:02",
+    "frame.len > 100 && qmi", "expert.severity", "usb.urb_type == 'C'", "count(qmi.msgid) > 1",
+    'usb.dst == "1.6.0"', "usb.data_len in {10..100}", "usbcom", "max(usb.bus_id, qmi.txn) == 1",
 )  # fmt: skip
 
 _REQUEST, _RESPONSE = 0, 1

@@ -24,9 +24,9 @@ U8 = npt.NDArray[np.uint64]
 I8 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-# What a row is: nothing to learn from, one to be taken alone, a setup packet, the end of a transfer that brought no
-# data, and transfers with one whole frame.
-_NOTHING, _ALONE, _ASKED, _DONE, _SENT, _RECEIVED = range(6)
+# What a row is: one to be taken alone, a setup packet, the end of a transfer that brought no data, or a transfer with
+# one whole frame, sent or received.
+_ALONE, _ASKED, _DONE, _SENT, _RECEIVED = range(5)
 _SEND = usb.COMMAND[0] | usb.COMMAND[1] << 8
 _SETUP = usb.SETUP.dtype()
 _LEAST = qmux.HEADER.size + qmi.CTL_HEADER.size
