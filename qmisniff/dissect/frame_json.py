@@ -9,12 +9,11 @@ other frame goes the long way, by its values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from qmisniff.dissect.frame_layer import time_text
-from qmisniff.dissect.message import MessageDecoder
+from qmisniff.dissect.head import Head, HeadSink
 from qmisniff.dissect.sinks import Sink, ValuesSink, to_json
-from qmisniff.field import Severity
 from qmisniff.frame import Frame, Link
 from qmisniff.protocol import qmi, qmux, qrtr
 from qmisniff.protocol.context import Context
@@ -22,11 +21,6 @@ from qmisniff.protocol.context import Context
 Walk = Callable[[Frame, Context, Sink], None]
 
 _MAX_HEADS = 4096
-_NUMBERS = ("frame.number", "frame.time", "frame.time_epoch", "frame.len", "frame.cap_len", "qmi.txn", "qmi.length")
-_NUMBERS_TEXT = (
-    ',"frame.number":%d,"frame.time":"%s","frame.time_epoch":%r,"frame.len":%d,"frame.cap_len":%d'
-    ',"qmi.txn":%d,"qmi.length":%d'
-)
 
 
 class _Place(NamedTuple):
@@ -35,15 +29,7 @@ class _Place(NamedTuple):
     start: int
     end: int
     header: bytes
-    length_name: str  # the field of the outer header that changes
-    length: int
-
-
-class _Head(NamedTuple):
-    """The text of everything above the TLVs, and what decodes these."""
-
-    text: str
-    decoder: MessageDecoder
+    length: str  # of the outer header
 
 
 class FrameJson:
@@ -51,7 +37,7 @@ class FrameJson:
 
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
-        self._heads: dict[object, _Head | None] = {}
+        self._heads: dict[object, Head | None] = {}
 
     def text(self, frame: Frame, context: Context) -> str:
         """One object on one line: filter name -> value, bytes as hexadecimal, what is no number as null."""
@@ -76,10 +62,12 @@ class FrameJson:
         if head is None or pieces is None:
             return None
         size = len(data)
-        numbers = (context.number, time_text(frame.ts_ns), frame.ts_ns / 1e9, size, size, txn, length)
-        pieces.insert(0, head.text % numbers)
-        if place.length_name:
-            pieces.append(f',"{place.length_name}":{place.length}')
+        epoch = frame.ts_ns / 1e9
+        a, b, c, d, e, f, g, h, last = head.literals
+        pieces[:0] = (
+            *(a, str(context.number), b, f'"{time_text(frame.ts_ns)}"', c, repr(epoch), d, str(size), e, str(size)),
+            *(f, place.length, g, str(txn), h, str(length), last),
+        )
         if place.end < size:
             pieces.append(f',"qrtr.padding":"{data[place.end :].hex()}"')
         if context.request is not None:
@@ -91,7 +79,7 @@ class FrameJson:
         pieces.append("}")
         return "".join(pieces)
 
-    def _head(self, frame: Frame, context: Context, place: _Place, message: tuple[int, int]) -> _Head | None:
+    def _head(self, frame: Frame, context: Context, place: _Place, message: tuple[int, int]) -> Head | None:
         key = (
             place.header,
             message,
@@ -109,34 +97,10 @@ class FrameJson:
         if key not in self._heads:
             if len(self._heads) >= _MAX_HEADS:
                 self._heads.clear()
-            sink = _HeadSink()
+            sink = HeadSink()
             self._walk(frame, context, sink)
-            self._heads[key] = sink.head(place.length_name)
+            self._heads[key] = sink.head()
         return self._heads[key]
-
-
-class _HeadSink(ValuesSink):
-    """Values of everything above the TLVs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._decoder: MessageDecoder | None = None
-        self._all_right = True
-
-    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
-        self._decoder = decoder
-        return True
-
-    def problem(self, severity: Severity, text: str, offset: int, size: int) -> None:
-        self._all_right = False
-
-    def head(self, length_name: str) -> _Head | None:
-        """The text that frames with these headers share; None where they must go the long way."""
-        if self._decoder is None or not self._all_right:
-            return None
-        changing = {*_NUMBERS, length_name, "qrtr.padding", "qmi.response_to", "qmi.response_in", "qmi.time"}
-        kept: dict[str, Any] = {name: value for name, value in self.into.items() if name not in changing}
-        return _Head(to_json(kept)[:-1].replace("%", "%%") + _NUMBERS_TEXT, self._decoder)
 
 
 def _place(frame: Frame) -> _Place | None:
@@ -147,11 +111,11 @@ def _place(frame: Frame) -> _Place | None:
             size = int.from_bytes(data[20:24], "little")
             end = qrtr.V1.size + size
             if size >= 7 and 0 <= len(data) - end <= 3:
-                return _Place(qrtr.V1.size, end, data[:20] + data[24:32], "qrtr.size", size)
+                return _Place(qrtr.V1.size, end, data[:20] + data[24:32], str(size))
         case Link.QMUX if len(data) >= 13 and data[0] == qmux.MARKER and data[4] != qmi.CTL:
             length = data[1] | data[2] << 8
             if length + 1 == len(data):
-                return _Place(qmux.HEADER.size, len(data), data[3:6], "qmux.length", length)
+                return _Place(qmux.HEADER.size, len(data), data[3:6], str(length))
         case Link.QMI if len(data) >= 7:
-            return _Place(0, len(data), b"", "", 0)
+            return _Place(0, len(data), b"", "")
     return None

@@ -74,11 +74,12 @@ def frame_layers(frame: Frame, number: int, sink: Sink) -> None:
 def time_text(ts_ns: int) -> str:
     """Nanoseconds since 1970 as an ISO 8601 time in UTC."""
     seconds, nanoseconds = divmod(ts_ns, 1_000_000_000)
-    return f"{_second_text(seconds)}.{nanoseconds:09d}Z"
+    return f"{second_text(seconds)}.{nanoseconds:09d}Z"
 
 
 @lru_cache(64)
-def _second_text(seconds: int) -> str:
+def second_text(seconds: int) -> str:
+    """Seconds since 1970 as an ISO 8601 time without its zone."""
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
     except (ValueError, OverflowError, OSError):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from qmisniff.dissect.message import MessageDecoder
 from qmisniff.dissect.text import value_text
 from qmisniff.dissect.tlv import MAX_FIELDS, RESULT_DECODER, TlvDecoder, TlvRange
-from qmisniff.dissect.values import add, flag_names
+from qmisniff.dissect.values import add, flag_names, not_finite
 from qmisniff.field import Field, FieldSpec, Kind, Problem, Severity, Value
 from qmisniff.protocol import qmi
 from qmisniff.protocol.layout import Row
@@ -182,7 +182,7 @@ class _AddedValues:
 
 
 def to_json(values: dict[str, Any]) -> str:
-    """A flat JSON object; bytes are hexadecimal, what is no number is null."""
+    """A flat JSON object; bytes are hexadecimal, a float that is no number is a text."""
     return json.dumps({name: _plain(value) for name, value in values.items()}, separators=(",", ":"))
 
 
@@ -190,7 +190,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if math.isfinite(value) else not_finite(value)
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return value

@@ -8,10 +8,10 @@ of the source: names, labels and specs are constants, bound as k0, k1, ... in th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from struct import Struct, unpack_from
+from struct import Struct
 from typing import Any, NamedTuple
 
 from qmisniff.definitions.fields import Enums, spec_of
@@ -92,9 +92,8 @@ class Writer:
         self.careful = careful
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
-            "__builtins__": {"range": range, "int": int, "len": len},
+            "__builtins__": {"range": range, "int": int, "len": len, "map": map, "zip": zip},
             "stop": Stop,
-            "unpack": unpack_from,
             "F": Field,
             **{reason.name: reason for reason in Reason},
         }
@@ -234,7 +233,7 @@ class Writer:
         selector, number = self.scopes[-1][kind.by]
         labels = self.enums[number.enum] if isinstance(number, Number) else {}
         self.add(f"{var} = {self.const(values.Encodings(labels))}[{selector}]({var})")
-        return kind._replace(encoding=_DECODED, by="")
+        return kind._replace(encoding=DECODED, by="")
 
     def count(self, length: Length) -> str:
         """The variable that holds a length or count; p stays before its prefix."""
@@ -278,7 +277,7 @@ class Writer:
         with self.block(head):
             if head.startswith("while"):
                 self.add(f"{index} += 1")
-            self.add(f"g[0] -= {1 + _leaves(element)}")
+            self.add(f"g[0] -= {1 + leaves(element)}")
             self.add("if g[0] < 0: raise stop(p, BUDGET)")
             self.element(element, path, target, index)
             self.flush()
@@ -310,10 +309,10 @@ class Writer:
                     return f"{var} != 0"
                 scaled = var if kind.num == 1 else f"{var} * {int(kind.num)}"
                 return scaled if kind.den == 1 else f"{scaled} / {int(kind.den)}"
-            case Text() if kind.encoding != _DECODED:
-                return f"{self.const(_TEXT[kind.encoding])}({var})"
-            case Address():
-                return f"{self.const(_ADDRESS[kind.form, kind.big_endian])}({var})"
+            case Text(encoding=encoding) if encoding == DECODED:
+                return var
+            case Text() | Address():
+                return f"{self.const(characters_from(kind))}({var})"
             case _:
                 return var
 
@@ -345,7 +344,7 @@ class Writer:
         return False
 
 
-_DECODED = "decoded"  # the encoding of text that has been decoded already
+DECODED = "decoded"  # the encoding of text that has been decoded already
 _TEXT = {"string": values.text, "utf16": values.utf16, "gsm7": values.gsm7, "bcd": values.bcd}
 _ADDRESS = {
     ("ipv4", False): values.ipv4_le,
@@ -359,13 +358,21 @@ _ADDRESS = {
 }
 
 
-def _leaves(kind: Type) -> int:
+def characters_from(kind: Type) -> Callable[[bytes], str]:
+    """What turns the bytes of a text or an address into characters."""
+    if isinstance(kind, Text):
+        return _TEXT[kind.encoding]
+    assert isinstance(kind, Address)
+    return _ADDRESS[kind.form, kind.big_endian]
+
+
+def leaves(kind: Type) -> int:
     """Fields that one value of this type makes, arrays below it not counted (they count for themselves)."""
     match kind:
         case StructType():
-            return sum(_leaves(each) for _, each in kind.fields)
+            return sum(leaves(each) for _, each in kind.fields)
         case Union():
-            return max((_leaves(each) for _, _, each in kind.cases), default=0)
+            return max((leaves(each) for _, _, each in kind.cases), default=0)
         case Number():
             return 1 + len(kind.bits)
         case _:

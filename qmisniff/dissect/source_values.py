@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from struct import calcsize
-from typing import Any, NamedTuple
+from struct import Struct
+from typing import Any, NamedTuple, TypeGuard
 
 from qmisniff.definitions.fields import Enums, bit_spec
-from qmisniff.definitions.model import Number, Struct, Type
+from qmisniff.definitions.model import Number, Type, Union
+from qmisniff.definitions.model import Struct as StructType
 from qmisniff.dissect import values
 from qmisniff.dissect.fixed import fixed_leaves, number_from, size_of, struct_code
-from qmisniff.dissect.source import Check, Close, Open, Writer
+from qmisniff.dissect.source import Check, Close, Fixed, Open, Writer
 from qmisniff.field import Kind
 
 
@@ -25,9 +26,26 @@ class Part(NamedTuple):
     decode: Callable[[bytes, int, int, Any, list[int]], int]
 
 
+class Column(NamedTuple):
+    """A field of array elements, and the variable that holds what was unpacked of it once the function ends."""
+
+    path: str
+    kind: Type
+    var: str
+
+
+class Columns(NamedTuple):
+    """Fields of array elements that were unpacked together. The variable holds a list: of the values of the field, or
+    (`rows`) of tuples with a value of each field."""
+
+    var: str
+    rows: bool
+    columns: Sequence[Column]
+
+
 class ValuesWriter(Writer):
-    """Inside arrays, what was unpacked is appended to a list for each field (`columns`, path -> type and variable), and
-    made into values when the function ends, in whatever way it ends.
+    """Inside arrays, what was unpacked is collected in lists, and made into values when the function ends, in whatever
+    way it ends.
 
     Targets mean nothing here: a flat dict has no headings.
     """
@@ -35,17 +53,18 @@ class ValuesWriter(Writer):
     def __init__(self, enums: Enums, careful: bool) -> None:
         super().__init__(enums, careful)
         self.in_array = 0
-        self.columns: dict[str, tuple[Type, str]] = {}
+        self.in_union = 0
+        self.columns: list[Columns] = []
 
     def source(self) -> str:
         if self.columns:
             body, self.lines = self.lines, []
-            for path, (kind, column) in self.columns.items():
-                for name, value in self.parts(kind, path, "x"):
-                    self.put_column(name, column, column if value == "x" else f"[{value} for x in {column}]")
-            begin = [f"    {column} = []" for _, column in self.columns.values()]
+            self.depth += 1
+            for each in self.columns:
+                self.put_columns(each)
+            begin = [f"    {each.var} = []" for each in self.columns]
             indented = [f"    {line}" for line in body]
-            self.lines = [*begin, "    try:", *indented, "    finally:", *[f"    {line}" for line in self.lines]]
+            self.lines = [*begin, "    try:", *indented, "    finally:", *self.lines]
         return super().source()
 
     def sequence(self, parts: Sequence[Part]) -> None:
@@ -73,7 +92,7 @@ class ValuesWriter(Writer):
         self.flush()
         types = [str(int(part.id)) for part in parts]
         for path, found in (("qmi.tlv.type", types), ("qmi.tlv.length", lengths)):
-            self.put(path, found[0] if len(found) == 1 else f"[{', '.join(found)}]")
+            self.put_list(path, found)
         self.settle()
 
     @staticmethod
@@ -86,31 +105,42 @@ class ValuesWriter(Writer):
 
     def parts(self, kind: Type, path: str, var: str) -> Iterator[tuple[str, str]]:
         """The names that a value stands under, and the expression for each: itself, its label, its bits."""
-        yield path, self.written(kind, var)
+        yield path, self.converted(kind, var)
         if isinstance(kind, Number):
             if kind.enum or kind.flags:
-                labels = self.labels(self.enums[kind.enum or kind.flags], bool(kind.flags))
+                labels = values.LabelTexts(self.enums[kind.enum or kind.flags], bool(kind.flags))
                 yield f"{path}.label", f"{self.const(labels)}[{var}]"
             for bits in kind.bits:
                 spec = bit_spec(path, bits, kind.size, self.enums)
                 value = self.bits(bits, var)
-                yield spec.name, self.written(Number("u", kind.size, truth=spec.kind is Kind.BOOL), value)
+                yield spec.name, f"{value} != 0" if spec.kind is Kind.BOOL else value
                 if spec.labels is not None:
-                    yield f"{spec.name}.label", f"{self.const(self.labels(spec.labels, False))}[{value}]"
-
-    def written(self, kind: Type, var: str) -> str:
-        """The expression for what is put into the output."""
-        return self.converted(kind, var)
-
-    def labels(self, labels: values.Labels, flags: bool) -> values.LabelTexts:
-        return values.LabelTexts(labels, flags)
+                    yield f"{spec.name}.label", f"{self.const(values.LabelTexts(spec.labels, False))}[{value}]"
 
     def put(self, path: str, value: str) -> None:
         self.add(f"o[{self.const(path)}] = {value}")
 
-    def put_column(self, path: str, column: str, value: str) -> None:
-        self.add(f"if len({column}) > 1: o[{self.const(path)}] = {value}")
-        self.add(f"elif {column}: o[{self.const(path)}], = {value}")
+    def put_list(self, path: str, numbers: list[str]) -> None:
+        """Put whole numbers, literals or variables, under a name."""
+        self.put(path, numbers[0] if len(numbers) == 1 else f"[{', '.join(numbers)}]")
+
+    def put_columns(self, found: Columns) -> None:
+        """Put what was collected under its names: a value where there is but one, else a list of them."""
+        with self.block(f"if {found.var}:"):
+            self.unzip(found)
+            for path, kind, var in found.columns:
+                for name, value in self.parts(kind, path, "x"):
+                    column = var if value == "x" else f"[{value} for x in {var}]"
+                    self.add(f"o[{self.const(name)}] = {self.const(_one_or_all)}({column})")
+
+    def unzip(self, found: Columns) -> None:
+        """Columns out of tuples; numbers out of bytes."""
+        if not found.rows:
+            return
+        self.add(f"{''.join(f'{column.var}, ' for column in found.columns)}= zip(*{found.var})")
+        for _, kind, var in found.columns:
+            if _is_bytes(kind):
+                self.add(f"{var} = [{self.const(number_from(kind))}(x) for x in {var}]")
 
     # ---- what the walk asks for ----
 
@@ -121,16 +151,44 @@ class ValuesWriter(Writer):
         for name, value in self.parts(kind, path, var):
             self.put(name, value)
 
+    def flush(self) -> None:
+        """In an array, a run of fields is kept as the tuple that it was unpacked into."""
+        fields = [item for item in self.run if isinstance(item, Fixed)]
+        if not self.in_array or self.in_union or len(fields) < 2:
+            super().flush()
+            return
+        self.run = []
+        layout = Struct("<" + "".join(struct_code(field.kind) for field in fields))
+        self.need(layout.size)
+        rows, row = self.var(), self.var()
+        fields_of_row = "".join(f"{field.var}, " for field in fields)
+        self.add(f"{row} = {fields_of_row}= {self.const(layout.unpack_from)}(d, p)")
+        for field in fields:
+            if _is_bytes(field.kind):
+                self.add(f"{field.var} = {self.const(number_from(field.kind))}({field.var})")
+        self.add(f"{rows}.append({row})")
+        self.add(f"p += {layout.size}")
+        self.columns.append(Columns(rows, True, [Column(field.path, field.kind, self.var()) for field in fields]))
+
     def column(self, path: str, kind: Type) -> str:
-        if path not in self.columns:
-            self.columns[path] = kind, self.var()
-        return self.columns[path][1]
+        """The variable of a list of values. Cases of a union may share a name, and so their list."""
+        for found in self.columns:
+            if not found.rows and found.columns[0].path == path:
+                return found.var
+        var = self.var()
+        self.columns.append(Columns(var, False, [Column(path, kind, var)]))
+        return var
 
     def open(self, item: Open, at: str) -> None:
         pass
 
     def close(self, item: Close, at: str) -> None:
         pass
+
+    def union(self, kind: Union, path: str, target: str) -> None:
+        self.in_union += 1
+        super().union(kind, path, target)
+        self.in_union -= 1
 
     def open_array(self, path: str, element: Type, target: str) -> str:
         self.in_array += 1
@@ -140,24 +198,33 @@ class ValuesWriter(Writer):
         self.in_array -= 1
 
     def element(self, kind: Type, path: str, target: str, index: str) -> None:
-        if isinstance(kind, Struct):
+        if isinstance(kind, StructType):
             self.struct(kind, path, target)
         else:
             self.value(kind, path, target)
 
     def whole_array(self, element: Type, path: str, number: str) -> bool:
         leaves = fixed_leaves(element, path)
-        if leaves is None:
+        if not leaves or self.in_union:
             return False
-        codes = "".join(struct_code(kind) for _, kind in leaves)
-        size, cells = calcsize(f"<{codes}"), self.var()
+        layout = Struct("<" + "".join(struct_code(kind) for _, kind in leaves))
+        size = layout.size
         self.need(f"{number} * {size}")
-        layout = f"'<%d{codes}' % {number}" if len(codes) == 1 else f"'<' + '{codes}' * {number}"
-        self.add(f"{cells} = unpack({layout}, d, p)")
-        for at, (name, kind) in enumerate(leaves):
-            column = cells if len(leaves) == 1 else f"{cells}[{at}::{len(leaves)}]"
-            if isinstance(kind, Number) and struct_code(kind).endswith("s"):
-                column = f"[{self.const(number_from(kind))}(x) for x in {column}]"
-            self.add(f"{self.column(name, kind)} += {column}")
+        elements = f"d[p:p + {number} * {size}]"
+        if layout.format == "<B":
+            self.add(f"{self.column(*leaves[0])} += {elements}")
+        else:
+            rows = self.var()
+            self.columns.append(Columns(rows, True, [Column(name, kind, self.var()) for name, kind in leaves]))
+            self.add(f"{rows} += {self.const(layout.iter_unpack)}({elements})")
         self.add(f"p += {number} * {size}")
         return True
+
+
+def _is_bytes(kind: Type) -> TypeGuard[Number]:
+    """A number that is unpacked as bytes."""
+    return isinstance(kind, Number) and struct_code(kind).endswith("s")
+
+
+def _one_or_all(column: Sequence[Any]) -> Any:
+    return column[0] if len(column) == 1 else list(column)

@@ -49,28 +49,28 @@ class TlvDecoder:
     def __init__(self, tlv: Tlv, path: str, enums: Enums) -> None:
         self.tlv = tlv
         self.path = path
-        self._enums = enums
-        self._layouts: tuple[Type, ...] = tlv.type.layouts if isinstance(tlv.type, Choice) else (tlv.type,)
+        self.enums = enums
+        self.layouts: tuple[Type, ...] = tlv.type.layouts if isinstance(tlv.type, Choice) else (tlv.type,)
         self._compiled: dict[tuple[int, Output, bool], Decode] = {}
         # The fields of a struct stand directly below the TLV; any other value is one field below it.
-        self.inline = all(isinstance(layout, Struct) for layout in self._layouts)
-        self._protobuf = isinstance(tlv.type, Bytes) and tlv.type.protobuf
+        self.inline = all(isinstance(layout, Struct) for layout in self.layouts)
+        self.protobuf = isinstance(tlv.type, Bytes) and tlv.type.protobuf
         # The layout, where there is but one and nothing is done with the value besides.
-        self.plain_type = None if isinstance(tlv.type, Choice) or self._protobuf else tlv.type
+        self.plain_type = None if isinstance(tlv.type, Choice) or self.protobuf else tlv.type
         self.heading = FieldSpec(path if self.inline else "", f"TLV 0x{tlv.id:02x} {tlv.name}", Kind.NONE)
 
     def _function(self, layout: int, output: Output, careful: bool) -> Decode:
         found = self._compiled.get((layout, output, careful))
         if found is None:
-            found = compile_tlv(self._layouts[layout], self.path, self._enums, output, careful)
+            found = compile_tlv(self.layouts[layout], self.path, self.enums, output, careful)
             self._compiled[layout, output, careful] = found
         return found
 
     def quick(self, output: Output) -> Decode:
         """The decode function for a value that is as it should be: on any other it raises Stop or ends elsewhere."""
-        if self._protobuf:
+        if self.protobuf:
             return _never_quick
-        if len(self._layouts) == 1:
+        if len(self.layouts) == 1:
             return self._function(0, output, False)
 
         def first_that_fits(data: bytes, start: int, end: int, into: Any, budget: list[int]) -> int:
@@ -80,7 +80,7 @@ class TlvDecoder:
 
     def _fitting(self, data: bytes, start: int, end: int) -> int:
         """The index of the first layout that uses up all bytes; 0 where none does."""
-        for layout in range(len(self._layouts) if len(self._layouts) > 1 else 0):
+        for layout in range(len(self.layouts) if len(self.layouts) > 1 else 0):
             try:
                 if self._function(layout, Output.VALUES, False)(data, start, end, {}, [MAX_FIELDS]) == end:
                     return layout
@@ -94,7 +94,7 @@ class TlvDecoder:
         try:
             at = self._function(layout, Output.TREE, False)(data, start, end, children, budget)
             if at == end:
-                return self._message_inside(children[-1], data, budget) if self._protobuf else None
+                return self._message_inside(children[-1], data, budget) if self.protobuf else None
             stop = None
         except Stop as early:
             at, stop = early.at, early
@@ -117,7 +117,7 @@ class TlvDecoder:
                 add(into, name, each)
         if at < end:
             add(into, UNDECODED.name, data[at:end])
-        elif self._protobuf and stop is None:
+        elif self.protobuf and stop is None:
             value = Field(UNDECODED, part[self.path], start, end - start)
             problem = self._message_inside(value, data, budget)
             for field in itertools.chain.from_iterable(child.walk() for child in value.children):

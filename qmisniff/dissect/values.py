@@ -101,6 +101,11 @@ def mac(raw: bytes) -> str:
     return raw.hex(":")
 
 
+def not_finite(value: float) -> str:
+    """What stands for a float that JSON has no number for: NaN, Infinity, -Infinity."""
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+
 def flag_names(value: int, labels: Labels) -> str:
     """Names of the masks that are set, joined by `|`; bits without a name follow as one hexadecimal number."""
     names: list[str] = []

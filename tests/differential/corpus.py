@@ -86,11 +86,11 @@ def message(case: Case, tlvs: bytes) -> bytes:
 
 
 def in_json(value: Any) -> Any:
-    """What JSON text makes of a value: bytes are hexadecimal, a float that is no number is null."""
+    """What JSON text makes of a value: bytes are hexadecimal, a float that is no number is a text."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, float) and not math.isfinite(value):
-        return None
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, list):
         return [in_json(each) for each in value]
     return value

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Many frames -> lines of JSON: the text that `Dissector.json` makes of each, at a multiple of its rate.
+
+What stands above the TLVs is put together for all frames at once. The TLVs are decoded message kind by message kind:
+the code and the names of one kind then stay in the processor's cache. Frames that are not regular, and messages with
+which anything is wrong, go the long way, one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from qmisniff.dissect.dissector import Dissector
+from qmisniff.dissect.frame_layer import second_text
+from qmisniff.dissect.head import HeadSink
+from qmisniff.dissect.message import MessageDecoder
+from qmisniff.frame import Frame, Link
+from qmisniff.protocol import qmi, qmux
+from qmisniff.protocol.context import Context
+
+Numbers = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+BATCH = 8192  # frames: their text stays in the processor's cache, and there are enough of each kind
+MAX_HEADS = 1 << 16
+_NONE = -1
+_DIGITS = tuple(f"{number:03d}" for number in range(1000))
+# Link and first byte of a frame -> where the length is in the header around its message.
+_SIZES = {
+    (Link.QRTR, 1): slice(20, 24),
+    (Link.QRTR, 3): slice(4, 8),
+    (Link.QMUX, qmux.MARKER): slice(1, 3),
+}
+
+
+class Rows(Protocol):
+    """What must be known of a run of frames: columns of numbers, as qmisniff.store.columns has them."""
+
+    first: int
+
+    @property
+    def data(self) -> Any:
+        """All bytes; slices of it are bytes."""
+        ...
+
+    @property
+    def buffer(self) -> npt.NDArray[np.uint8]: ...
+    @property
+    def ts_ns(self) -> Numbers: ...
+    @property
+    def offset(self) -> Numbers: ...
+    @property
+    def length(self) -> Numbers: ...
+    @property
+    def orig_len(self) -> Numbers: ...
+    @property
+    def link(self) -> Numbers: ...
+    @property
+    def direction(self) -> Numbers: ...
+    @property
+    def hook(self) -> Numbers: ...
+    @property
+    def flags(self) -> Numbers: ...
+    @property
+    def origin(self) -> Numbers: ...
+    @property
+    def task(self) -> Numbers: ...
+    @property
+    def cpu(self) -> Numbers: ...
+    @property
+    def lost(self) -> Numbers: ...
+    @property
+    def plain(self) -> Mask: ...
+    @property
+    def message(self) -> Numbers: ...
+    @property
+    def txn(self) -> Numbers: ...
+    @property
+    def tlv_length(self) -> Numbers: ...
+    @property
+    def service(self) -> Numbers: ...
+    @property
+    def instance(self) -> Numbers: ...
+    @property
+    def partner(self) -> Numbers: ...
+    @property
+    def response_ns(self) -> Numbers: ...
+
+
+class BulkJson:
+    """Writes the frames of a store as lines of JSON, each object beginning with `opening`."""
+
+    def __init__(self, dissector: Dissector, opening: str = "{") -> None:
+        self._dissector = dissector
+        self._opening = opening
+        self.heads: dict[bytes, int] = {}  # what stands above the TLVs -> number of its head, _NONE where it has none
+        self._literals: list[tuple[str, ...]] = []  # of a head
+        self._kinds: list[int] = []  # of a head: number of its decoder
+        self._decoders: list[MessageDecoder] = []
+
+    def lines(self, rows: Rows, chosen: Numbers, frame: Callable[[int], tuple[Frame, Context]]) -> Iterator[str]:
+        """A line for each of the rows at the places `chosen`, some thousand in each text; `frame` finds one by its
+        number in the store."""
+        heads = self._find_heads(rows, chosen, frame)
+        for start in range(0, len(chosen), BATCH):
+            yield self._batch(rows, chosen[start : start + BATCH], heads[start : start + BATCH], frame)
+
+    def _batch(self, rows: Rows, chosen: Numbers, heads: Numbers, frame: Callable[[int], tuple[Frame, Context]]) -> str:
+        values = self._values(rows, chosen, heads)
+        quick = np.array([each is not None for each in values], bool)
+        pieces: list[str | None] = [""] * (3 * len(chosen))
+        pieces[1::3] = values
+        for at, texts in ((0, self._beginnings(rows, chosen[quick], heads[quick])), (2, _ends(rows, chosen[quick]))):
+            for place, text in zip(np.flatnonzero(quick).tolist(), texts, strict=True):
+                pieces[3 * place + at] = text
+        for place in np.flatnonzero(~quick).tolist():
+            text = self._dissector.json(*frame(int(chosen[place]) + rows.first))
+            pieces[3 * place + 1] = f"{self._opening}{text[1:]}\n"
+        return "".join(pieces)  # type: ignore[arg-type]  # no None is left
+
+    # ---- what stands above the TLVs ----
+
+    def _find_heads(self, rows: Rows, chosen: Numbers, frame: Callable[[int], tuple[Frame, Context]]) -> Numbers:
+        """The number of the head of each frame, _NONE for frames that go the long way."""
+        if len(self.heads) > MAX_HEADS:
+            self.heads, self._literals, self._kinds, self._decoders = {}, [], [], []
+        heads = np.full(len(chosen), _NONE)
+        regular = rows.plain & (rows.lost == 0) & (rows.orig_len == rows.length) & (rows.service != qmi.CTL)
+        places = np.flatnonzero(regular[chosen])
+        which = chosen[places]
+        form = rows.message[which].astype(np.int64) << 16 | rows.link[which].astype(np.int64) << 8
+        form |= rows.buffer[rows.offset[which]]
+        for each in np.unique(form).tolist():
+            same = form == each
+            keys = _head_keys(rows, which[same], each >> 16, _SIZES[Link(each >> 8 & 0xFF), each & 0xFF])
+            for key, place in zip(keys, which[same].tolist(), strict=True):
+                if key not in self.heads:
+                    self.heads[key] = self._new_head(*frame(place + rows.first))
+            heads[places[same]] = [self.heads[key] for key in keys]
+        return heads
+
+    def _new_head(self, frame: Frame, context: Context) -> int:
+        sink = HeadSink()
+        self._dissector.walk(frame, context, sink)
+        head = sink.head()
+        if head is None:
+            return _NONE
+        if head.decoder not in self._decoders:
+            self._decoders.append(head.decoder)
+        self._kinds.append(self._decoders.index(head.decoder))
+        self._literals.append((self._opening + head.literals[0][1:], *head.literals[1:]))
+        return len(self._literals) - 1
+
+    def _beginnings(self, rows: Rows, chosen: Numbers, heads: Numbers) -> Sequence[str]:
+        """The text of each frame up to its TLVs."""
+        if not len(chosen):
+            return []
+        ts_ns = rows.ts_ns[chosen]
+        seconds, ns = np.divmod(ts_ns, 1_000_000_000)
+        millis, ns = np.divmod(ns, 1_000_000)
+        micros, nanos = np.divmod(ns, 1_000)
+        size = rows.length[chosen].astype(np.int64)
+        length = rows.tlv_length[chosen].astype(np.int64)
+        outer = np.where(rows.link[chosen] == Link.QMUX, size - 1, length + qmi.SERVICE_HEADER.size)
+        literals = np.array(self._literals, object)[heads].transpose().tolist()
+        a, b, c, d, e, f, g, h, last = literals
+        sizes = list(map(str, size.tolist()))
+        columns = (
+            *(a, map(str, (chosen + rows.first + 1).tolist())),
+            *(b, repeat('"'), map(second_text, seconds.tolist()), repeat(".")),
+            *(map(_DIGITS.__getitem__, part.tolist()) for part in (millis, micros, nanos)),
+            *(repeat('Z"'), c, map(repr, (ts_ns / 1e9).tolist()), d, sizes, e, sizes),
+            *(f, map(str, outer.tolist()), g, map(str, rows.txn[chosen].tolist()), h, map(str, length.tolist()), last),
+        )
+        return list(map("".join, zip(*columns)))  # noqa: B905 - some are endless
+
+    # ---- the TLVs ----
+
+    def _values(self, rows: Rows, chosen: Numbers, heads: Numbers) -> list[str | None]:
+        """The text of the TLVs of each message; None where there is none, or something is wrong with it."""
+        texts: list[str | None] = [None] * len(chosen)
+        places = np.flatnonzero(heads != _NONE)
+        if not len(places):
+            return texts
+        kinds = np.array(self._kinds)[heads[places]]
+        order = np.argsort(kinds, kind="stable")
+        places = places[order]
+        which = chosen[places]
+        start = rows.offset[which] + rows.message[which] + qmi.SERVICE_HEADER.size
+        stop = start + rows.tlv_length[which]
+        data = rows.data
+        for place, kind, first, end in zip(
+            places.tolist(), kinds[order].tolist(), start.tolist(), stop.tolist(), strict=True
+        ):
+            value = data[first:end]
+            pieces = self._decoders[kind].json(value, 0, end - first)
+            if pieces is not None:
+                texts[place] = "".join(pieces)
+        return texts
+
+
+def _head_keys(rows: Rows, which: Numbers, message: int, size: slice) -> list[bytes]:
+    """All that is known of frames above their TLVs but for what differs from frame to frame. `message` is where the
+    message begins in them, `size` the place of the length in the header around it."""
+    width = message + qmi.SERVICE_HEADER.size
+    anywhere = np.ndarray(len(rows.buffer) - width + 1, f"V{width}", rows.buffer, strides=(1,))
+    wire = anywhere[rows.offset[which]].view(np.uint8).reshape(len(which), width)
+    wire[:, size] = 0
+    wire[:, message + 1 : message + 3] = 0  # transaction
+    wire[:, message + 5 : message + 7] = 0  # length
+    about = (rows.link, rows.direction, rows.hook, rows.flags, rows.task, rows.origin, rows.cpu, rows.service)
+    columns = [np.ascontiguousarray(column[which]) for column in (*about, rows.instance)]
+    parts = [wire, *(column.view(np.uint8).reshape(len(which), column.itemsize) for column in columns)]
+    keys = np.concatenate(parts, axis=1)
+    found: list[bytes] = keys.view(f"V{keys.shape[1]}").ravel().tolist()
+    return found
+
+
+def _ends(rows: Rows, chosen: Numbers) -> list[str]:
+    """The text of each frame behind its TLVs: padding, request or response."""
+    texts = [""] * len(chosen)
+    end = rows.message[chosen].astype(np.int64) + qmi.SERVICE_HEADER.size + rows.tlv_length[chosen]
+    start, stop = rows.offset[chosen] + end, rows.offset[chosen] + rows.length[chosen]
+    for place in np.flatnonzero(start < stop).tolist():
+        texts[place] = f',"qrtr.padding":"{rows.data[int(start[place]) : int(stop[place])].hex()}"'
+    partner, row = rows.partner[chosen].tolist(), (chosen + rows.first).tolist()
+    waited = rows.response_ns[chosen].tolist()
+    for place in np.flatnonzero(rows.partner[chosen] != _NONE).tolist():
+        if partner[place] < row[place]:
+            texts[place] += f',"qmi.response_to":{partner[place] + 1},"qmi.time":{waited[place] / 1e9!r}'
+        else:
+            texts[place] += f',"qmi.response_in":{partner[place] + 1}'
+    return [f"{text}}}\n" for text in texts]
