@@ -272,6 +272,6 @@ def _cost(test: Test) -> int:
 def _field_cost(field: FieldValues) -> int:
     if field.name in LAYERS:
         return 2
-    if field.name in HEADERS or field.name in _NAMES:
+    if field.name in HEADERS | USB_HEADERS | _NAMES:
         return 0
     return 1 if field.name.count(".") > 2 or field.name in ("qmi.result", "qmi.error", *HEADS) else 3

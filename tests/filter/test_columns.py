@@ -229,7 +229,7 @@ def test_columns_and_frames_agree(capture_seed: int, filter_seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_header_column_holds_what_frames_hold(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qmisniff.filter.columns import HEADERS
+    from qmisniff.filter.header_fields import HEADERS
 
     store = made(seed)
     everything = [capture.dissector().values(store.frame(row), store.context(row)) for row in range(len(store))]
