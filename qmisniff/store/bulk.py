@@ -38,6 +38,7 @@ def load(file: FileBytes, reader: RecordReader, store: Store) -> Iterator[int]:
         rows += len(piece.place)
     if pieces:
         yield _append(file, pieces, store)
+    file.forget()
 
 
 def _pieces(file: FileBytes, reader: RecordReader, describer: Describer) -> Iterator[Frames]:

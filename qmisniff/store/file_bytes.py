@@ -21,7 +21,7 @@ class FileBytes:
         self._descriptor = os.dup(stream.fileno())
         weakref.finalize(self, os.close, self._descriptor)
         self._mapped: mmap.mmap | None = None
-        self._windows = ((0, b""), (0, b""))
+        self._windows: tuple[tuple[int, bytes], ...] = ()
         self._longest = self.size()
         self.gone = 0
 
@@ -33,8 +33,12 @@ class FileBytes:
         """A copy of up to `size` bytes from `start` on, fewer at the end of the file. The last two are kept: who works
         through a file in windows is given parts of them."""
         data = os.pread(self._descriptor, size, start)
-        self._windows = self._windows[1], (start, data)
+        self._windows = *self._windows[-1:], (start, data)
         return data
+
+    def forget(self) -> None:
+        """Nobody works through the file any more: no window is kept."""
+        self._windows = ()
 
     def few(self, start: int, size: int) -> bytes:
         """A copy of so many bytes, fewer where the file has lost them."""
