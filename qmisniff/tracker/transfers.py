@@ -4,8 +4,9 @@
 What the host sends is in the submission of SEND_ENCAPSULATED_COMMAND, what the modem answers in the completion of
 GET_ENCAPSULATED_RESPONSE; which of the two a completion belongs to, its submission says (the same URB id). The data of
 the transfers must be QMUX or MBIM beyond doubt. A QMUX frame may go through several transfers, and one transfer may
-hold several frames; MBIM messages come in fragments. Once data begin a message of their own, what was unfinished before
-stays so: a part of it has been lost.
+hold several frames; MBIM messages come in fragments. Once data begin a message of their own, what was unfinished
+before stays so: a part of it has been lost. Several control interfaces of one device are taken for one: only messages
+that come in parts through two at the same time would suffer.
 """
 
 from __future__ import annotations
