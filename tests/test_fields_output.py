@@ -85,7 +85,8 @@ def test_columns_print_what_decoding_prints(seed: int, monkeypatch: pytest.Monke
         detail = Detail(fields=tuple(rng.sample(names, 8)), options=options)
         printed = []
         for few in (0, 1000):
-            monkeypatch.setattr("qmisniff.export.fields.FEW", few)
+            monkeypatch.setattr("qmisniff.export._FEW", few)
+            monkeypatch.setattr("qmisniff.export._FEW_MORE", few)
             out = io.StringIO()
             open_format(form, dissector, out, detail).rows(store, range(len(store)))
             printed.append(out.getvalue())
@@ -94,7 +95,8 @@ def test_columns_print_what_decoding_prints(seed: int, monkeypatch: pytest.Monke
 
 def test_fields_of_regular_messages_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     store, dissector = made(0), capture.dissector()
-    monkeypatch.setattr("qmisniff.export.fields.FEW", 0)
+    monkeypatch.setattr("qmisniff.export._FEW", 0)
+    monkeypatch.setattr("qmisniff.export._FEW_MORE", 0)
     monkeypatch.setattr(dissector, "walk", None)
     names = ("frame.number", "qmi.nas.get_signal_info.lte.rsrp", "qmi.wds.get_current_settings.profile_name")
     out = io.StringIO()

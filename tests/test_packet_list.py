@@ -86,8 +86,8 @@ def test_times_count_from_the_first_frame_of_the_file(
     few: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in tshark: also where a filter leaves the first frame out."""
-    monkeypatch.setattr(export, "FEW", few)
-    monkeypatch.setattr("qmisniff.export.text.FEW", few)
+    monkeypatch.setattr(export, "_FEW", few)
+    monkeypatch.setattr(export, "_FEW_MORE", few)
     assert cli.main(["read", SAMPLE]) == 0
     every = capsys.readouterr().out.splitlines()
     assert cli.main(["read", SAMPLE, "-Y", "qmi.type == response"]) == 0

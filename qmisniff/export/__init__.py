@@ -7,6 +7,7 @@ of a store, `close` ends the document.
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
 from qmisniff.store import Store
 
-FEW = 1000  # rows: asking columns about so many takes as long as decoding them
+_FEW = 1000  # rows: to import numpy and ask columns about so many takes as long as decoding them;
+_FEW_MORE = 100  # where numpy is there already
 
 FORMATS = {  # name -> module, class, what it is
     "text": ("qmisniff.export.text", "TextFormat", "one line a packet; -V adds the tree, -x the bytes"),
@@ -48,6 +50,11 @@ class Detail:
     def layers(self, root: Field) -> list[Field]:
         """The layers of a decoded tree that are shown."""
         return [layer for layer in root.children if self.frame or layer.spec.name not in FRAME_LAYERS]
+
+
+def few(rows: Sequence[int]) -> bool:
+    """Whether so many rows are sooner decoded than asked about by columns."""
+    return len(rows) < (_FEW_MORE if "numpy" in sys.modules else _FEW)
 
 
 class Format(ABC):

@@ -12,7 +12,7 @@ from qmisniff.filter.verdict import Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns
 
-_AT_ONCE = 8192  # rows between the first and the last of a batch: what is made of them stays small
+_AT_ONCE = 8192  # rows: what is made of them stays small
 
 
 class Batch(NamedTuple):
@@ -28,7 +28,8 @@ def batches(store: Store, rows: Sequence[int]) -> Iterator[Batch]:
     at = 0
     while at < len(chosen):
         first = int(chosen[at])
-        columns = next(store.columns(first, first + _AT_ONCE))
+        last = int(chosen[min(at + _AT_ONCE, len(chosen)) - 1])
+        columns = next(store.columns(first, last + 1))
         stop = int(np.searchsorted(chosen, first + len(columns)))
         yield Batch(columns, chosen[at:stop] - first)
         at = stop

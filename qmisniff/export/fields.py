@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from qmisniff.dissect import Dissector
 from qmisniff.errors import UsageError
-from qmisniff.export import FEW, Detail, Format
+from qmisniff.export import Detail, Format, few
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.frame import Frame
 from qmisniff.printable import plain
@@ -92,7 +92,7 @@ class FieldsFormat(Format):
 
     def rows(self, store: Store, rows: Sequence[int]) -> None:
         """Print the frames of these rows; only those that columns do not tell all about are decoded."""
-        if len(rows) < FEW:
+        if few(rows):
             super().rows(store, rows)
             return
         from qmisniff.export.batches import batches

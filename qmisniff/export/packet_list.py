@@ -25,7 +25,7 @@ from qmisniff.frame import Link
 from qmisniff.printable import plain
 from qmisniff.protocol import qmi
 from qmisniff.store import Store
-from qmisniff.store.columns import Columns
+from qmisniff.store.columns import Columns, TlvIndex
 
 _KEPT = 1 << 14  # shapes of messages
 _MIXER = np.uint64(0x9E3779B97F4A7C15)
@@ -82,7 +82,11 @@ class PacketList:
     def _regular_rows(self, columns: Columns, places: Numbers) -> Rows:
         if not len(places):
             return Rows([], [], [], [])
-        parts: list[Numbers] = [columns.service, columns.msgid, columns.qmi_type, _errors(columns), *_types(columns)]
+        wanted = np.zeros(len(columns), bool)
+        wanted[places] = True
+        tlvs = columns.tlvs_of(wanted)
+        said = _errors(columns, tlvs), *_types(columns, tlvs)
+        parts: list[Numbers] = [columns.service, columns.msgid, columns.qmi_type, *said]
         keys = [part[places].astype(np.int64) for part in parts]
         first, group = _groups(keys)
         shapes = [self._shape(key) for key in zip(*(key[first].tolist() for key in keys), strict=True)]
@@ -96,7 +100,8 @@ class PacketList:
     def _regular(self, columns: Columns, wanted: Mask) -> Mask:
         """QRTR packets with messages whose row tells of no error, and that have one result at most."""
         regular = self._descriptions.sound(columns, wanted & (columns.link == Link.QRTR))
-        results = np.bincount(columns.tlvs.index[columns.tlvs.type == RESULT_TLV], minlength=len(columns))
+        tlvs = columns.tlvs_of(regular)
+        results = np.bincount(tlvs.index[tlvs.type == RESULT_TLV], minlength=len(columns))
         return regular & (results < 2)
 
     def _shape(self, key: tuple[int, ...]) -> _Shape:
@@ -137,9 +142,8 @@ def _name(number: int, described: Mapping[int, TlvDecoder]) -> str:
     return described[number].tlv.name if number in described else f"0x{number:02x}"
 
 
-def _errors(columns: Columns) -> Numbers:
+def _errors(columns: Columns, tlvs: TlvIndex) -> Numbers:
     """The error that a response tells of, -1 where the request did not fail."""
-    tlvs = columns.tlvs
     response = columns.qmi_type == qmi.RESPONSE
     result = np.flatnonzero((tlvs.type == RESULT_TLV) & (tlvs.length >= 4) & response[tlvs.index])
     codes = columns.take(tlvs.value[result], 4).view("<u2")
@@ -148,9 +152,8 @@ def _errors(columns: Columns) -> Numbers:
     return errors
 
 
-def _types(columns: Columns) -> list[Numbers]:
+def _types(columns: Columns, tlvs: TlvIndex) -> list[Numbers]:
     """The types of each message's TLVs in order, eight in a number, and how many there are: beyond _TYPES no matter."""
-    tlvs = columns.tlvs
     found = [np.zeros(len(columns), np.int64) for _ in range(_TYPES // 8)]
     count = np.minimum(np.bincount(tlvs.index, minlength=len(columns)), _TYPES + 1)
     # The index has all first TLVs, then all second ones, ...: messages come in order within each.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.parts import assembled
 from qmisniff.dissect.text import field_text
-from qmisniff.export import FEW, Detail, Format
+from qmisniff.export import Detail, Format, few
 from qmisniff.field import Field
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
@@ -50,7 +50,7 @@ class TextFormat(Format):
         if not len(store):
             return
         self._start_ns = store.tracker.ts_ns(0)
-        if len(rows) < FEW or self._detail.tree or self._detail.bytes:
+        if few(rows) or self._detail.tree or self._detail.bytes:
             super().rows(store, rows)
             return
         from qmisniff.export.batches import batches

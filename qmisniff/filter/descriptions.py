@@ -20,7 +20,7 @@ from qmisniff.filter.resolve import FieldValues, Test
 from qmisniff.filter.tlv_fields import Asked, values_of
 from qmisniff.filter.verdict import Mask, Numbers, Verdict
 from qmisniff.protocol import qmi
-from qmisniff.store.columns import Columns
+from qmisniff.store.columns import Columns, TlvIndex
 
 COMPLAINTS = frozenset({EXPERT_SEVERITY.name, EXPERT_MESSAGE.name, UNDECODED.name})  # fields of messages with problems
 _UNKNOWN, _VARIES, _ANY = -1, -2, -3  # in place of the one length that a TLV has; of _ANY length all are right
@@ -74,7 +74,7 @@ class Descriptions:
         strict = np.array([kind.strict for kind in self._kinds])
         described = np.array([kind.described for kind in self._kinds])
         tlvs = columns.tlvs
-        right = wanted & _whole(columns) & ~columns.compound & described[kinds]
+        right = wanted & _whole(columns, tlvs) & ~columns.compound & described[kinds]
         right &= (columns.lost == 0) & (columns.orig_len == columns.length)
         lengths = self._lengths[kinds[tlvs.index], tlvs.type]
         wrong = (lengths >= 0) & (lengths != tlvs.length) | (lengths == _UNKNOWN) & strict[kinds[tlvs.index]]
@@ -83,13 +83,13 @@ class Descriptions:
         right[heads[1:][heads[1:] == heads[:-1]] >> 8] = False
         needed = np.bincount(tlvs.index[self._needed[kinds[tlvs.index], tlvs.type]], minlength=len(columns))
         right &= (needed == self._needed.sum(axis=1)[kinds]) | self._failed(columns)
-        return self._ask(self._right, columns, right, kinds, lengths == _VARIES)
+        return self._ask(self._right, columns, tlvs, right, kinds, lengths == _VARIES)
 
     def sound(self, columns: Columns, wanted: Mask) -> Mask:
         """Which of these frames are plain messages without any error: no TLV ends too early."""
         kinds = self._kinds_of(columns)
-        tlvs = columns.tlvs
-        sound = wanted & _whole(columns)
+        tlvs = columns.tlvs_of(wanted)
+        sound = wanted & _whole(columns, tlvs)
         extents = self._extents[kinds[tlvs.index], tlvs.type]
         least = extents["least"]
         sound[tlvs.index[least > tlvs.length]] = False
@@ -99,11 +99,12 @@ class Descriptions:
             count = columns.take(places, size).view(f"<u{size}")[:, 0].astype(np.int64)
             short = least[counted] + count * extents["unit"][counted] > tlvs.length[counted]
             sound[tlvs.index[counted[short]]] = False
-        return self._ask(self._sound, columns, sound, kinds, least < 0)
+        return self._ask(self._sound, columns, tlvs, sound, kinds, least < 0)
 
-    def _ask(self, asked: Asked[bool], columns: Columns, rows: Mask, kinds: Numbers, which: Mask) -> Mask:
+    def _ask(
+        self, asked: Asked[bool], columns: Columns, tlvs: TlvIndex, rows: Mask, kinds: Numbers, which: Mask
+    ) -> Mask:
         """Those of these rows of which all these TLVs are as asked."""
-        tlvs = columns.tlvs
         found = np.flatnonzero(which & rows[tlvs.index])
         values = values_of(columns, tlvs.value[found], tlvs.length[found])
         keys = (kinds[tlvs.index[found]] << 8 | tlvs.type[found]).tolist()
@@ -166,9 +167,9 @@ class Descriptions:
         return problem.severity if problem else None
 
 
-def _whole(columns: Columns) -> Mask:
+def _whole(columns: Columns, tlvs: TlvIndex) -> Mask:
     """Plain messages whose TLVs are all there and not too many to decode."""
-    whole: Mask = columns.plain & ~columns.tlvs.broken & (columns.tlv_length <= MAX_FIELDS)
+    whole: Mask = columns.plain & ~tlvs.broken & (columns.tlv_length <= MAX_FIELDS)
     return whole
 
 
