@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import pytest_textual_snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +14,14 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home: Path = tmp_path_factory.mktemp("home")
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, str(home / name))
+
+
+@pytest.fixture(autouse=True)
+def _self_contained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stored picture fetches no font from elsewhere."""
+    normalized = pytest_textual_snapshot.normalize_svg
+
+    def without_fonts(svg: str) -> str:
+        return re.sub(r"@font-face \{.*?\}\s*", "", str(normalized(svg)), flags=re.DOTALL)
+
+    monkeypatch.setattr(pytest_textual_snapshot, "normalize_svg", without_fonts)

@@ -232,7 +232,7 @@ def test_output_to_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.Monke
     ("tui -i nothing", 2, "there is no source 'nothing'"),
 ])  # fmt: skip
 def test_what_cannot_be_opened_is_one_line(terminal: Terminal, command: str, code: int, words: str) -> None:
-    terminal.run(f"{PROGRAM} {command}")
+    terminal.run(f"{PROGRAM} {command}", size=(200, 40))
     text = terminal.until(lambda text: "exit code" in text)
     message, last = text.split("\n")[:2]
     assert message.startswith("qmisniff: ") and words in message

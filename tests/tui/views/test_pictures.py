@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import pytest_textual_snapshot
 from textual.pilot import Pilot
 
 from qmisniff.tui.app import QmisniffApp
@@ -21,17 +19,6 @@ from tests.tui.scripted import Script, dissector
 
 Compare = Callable[..., bool]
 KEYS = {"services": "1", "transactions": "2", "conversations": "3", "statistics": "4", "follow": "6", "problems": "7"}
-
-
-@pytest.fixture(autouse=True)
-def _self_contained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stored picture fetches no font from elsewhere."""
-    normalized = pytest_textual_snapshot.normalize_svg
-
-    def without_fonts(svg: str) -> str:
-        return re.sub(r"@font-face \{.*?\}\s*", "", str(normalized(svg)), flags=re.DOTALL)
-
-    monkeypatch.setattr(pytest_textual_snapshot, "normalize_svg", without_fonts)
 
 
 @pytest.mark.parametrize("name", KEYS)
