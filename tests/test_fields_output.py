@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import random
 from pathlib import Path
 
@@ -102,6 +103,18 @@ def test_fields_of_regular_messages_are_not_decoded(monkeypatch: pytest.MonkeyPa
     out = io.StringIO()
     open_format("fields", dissector, out, Detail(fields=names)).rows(store, [4, 6])
     assert out.getvalue() == "5\t-95\t\n7\t\tcaf\u00e9\n"
+
+
+def test_ndjson_in_bulk_is_what_it_is_frame_by_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(31):
+        store, dissector, lines = made(seed), capture.dissector(), []
+        for few in (True, False):
+            monkeypatch.setattr("qmisniff.export.ndjson.few", lambda rows, few=few: few)
+            out = io.StringIO()
+            form = open_format("ndjson", dissector, out, Detail())
+            form.rows(store, range(0, len(store), 2))
+            lines.append([json.loads(line) for line in out.getvalue().splitlines()])
+        assert lines[0] == lines[1]
 
 
 def test_seconds_are_exact(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """NDJSON: every packet as one flat object on one line, its keys the filter names.
 
-`{"schema": 1, "frame.number": 3, "qmi.service": 2, "qmi.service.label": "DMS", ...}`: a value is a number, a truth
+`{"schema":1,"frame.number":3,"qmi.service":2,"qmi.service.label":"DMS",...}`: a value is a number, a truth
 value or a text, a list of them where a field occurs more than once; bytes are hex; an enum is its number, its label
 stands under `NAME.label`. The schema number grows when a key changes its meaning; keys may be added within one. A float
 that is no number is the text "NaN", "Infinity" or "-Infinity".
@@ -10,18 +10,23 @@ that is no number is the text "NaN", "Infinity" or "-Infinity".
 from __future__ import annotations
 
 import json
-from typing import Any, TextIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from qmisniff.dissect import Dissector
-from qmisniff.export import FRAME_LAYERS, Detail, Format
+from qmisniff.export import FRAME_LAYERS, Detail, Format, few
 from qmisniff.export.json import plain_value
 from qmisniff.frame import Frame
 from qmisniff.protocol.context import Context
+from qmisniff.store import Store
+
+if TYPE_CHECKING:
+    from qmisniff.dissect.bulk_json import BulkJson
 
 SCHEMA = 1
 _FRAME_NAMES = tuple(f"{layer}." for layer in FRAME_LAYERS)
 # Made once: json.dumps with options makes an encoder for every call.
-_encode = json.JSONEncoder(default=bytes.hex, allow_nan=False, separators=(", ", ": ")).encode
+_encode = json.JSONEncoder(default=bytes.hex, allow_nan=False, separators=(",", ":")).encode
 
 
 class NdjsonFormat(Format):
@@ -31,6 +36,7 @@ class NdjsonFormat(Format):
         self._dissector = dissector
         self._out = out
         self._detail = detail
+        self._bulk: BulkJson | None = None
 
     def write(self, frame: Frame, context: Context) -> None:
         """Print one frame."""
@@ -38,6 +44,19 @@ class NdjsonFormat(Format):
         if not self._detail.frame:
             values = {name: value for name, value in values.items() if not name.startswith(_FRAME_NAMES)}
         self._out.write(line({"schema": SCHEMA, **values}) + "\n")
+
+    def rows(self, store: Store, rows: Sequence[int]) -> None:
+        """Print the frames of these rows."""
+        if few(rows) or not self._detail.frame:
+            super().rows(store, rows)
+            return
+        from qmisniff.dissect.bulk_json import BulkJson
+        from qmisniff.export.batches import batches
+
+        self._bulk = self._bulk or BulkJson(self._dissector, f'{{"schema":{SCHEMA},')
+        for columns, places in batches(store, rows):
+            for text in self._bulk.lines(columns, places, lambda row: (store.frame(row), store.context(row))):
+                self._out.write(text)
 
     def close(self) -> None:
         """Nothing ends the lines."""
