@@ -40,11 +40,12 @@ class Quick:
         self._met: Counter[bytes] = Counter()
         self._sequences: dict[bytes, Decode] = {}
         self._of_size: dict[int, Decode] = {}  # size of all TLVs -> the sequence that last had it
+        self._last: Decode | None = None  # the sequence that was met last
 
     def decode(self, data: bytes, start: int, end: int, into: Any) -> bool:
         """Decode all TLVs into `into`, which is empty; False where anything at all is wrong or not known: then `into`
         holds rubbish."""
-        known = self._of_size.get(end - start)
+        known = self._of_size.get(end - start, self._last)
         if known is not None:
             try:
                 if known(data, start, end, into, [MAX_FIELDS]) == end:
@@ -104,7 +105,7 @@ class Quick:
             sequence = self._sequences[types] = compile_sequence(parts, self._enums, self._output)
         if len(self._of_size) >= _MAX_SIZES:
             self._of_size.clear()
-        self._of_size[size] = sequence
+        self._of_size[size] = self._last = sequence
 
     def _part(self, kind: int) -> Part:
         decoder = self._decoders[kind]
