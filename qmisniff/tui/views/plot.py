@@ -14,6 +14,8 @@ from qmisniff.store.headers import Any1
 
 _COLOURS = ("text-primary", "text-warning")  # of the curves, in order; the legend tells them apart too
 _MARGIN_LEFT = 10  # cells
+_MOST = 1e100  # a larger value has no place on a scale
+_LEAST, _SHARE = 1e-12, 1e-9  # of a scale, alone and of its largest number
 
 
 class Curve(NamedTuple):
@@ -54,7 +56,8 @@ class TimePlot(PlotWidget, can_focus=False, inherit_bindings=False):
     @property
     def stretches(self) -> int:
         """How many values side by side the plot can show: two a cell."""
-        return max(2 * (self.size.width - _MARGIN_LEFT), 20)
+        width = self.size.width or self.app.size.width  # before it is laid out, it will be as wide as the screen
+        return max(2 * (width - _MARGIN_LEFT), 20)
 
     def replace(self, unit: str, *curves: Curve) -> None:
         """Draw these curves instead, over values of a unit."""
@@ -64,27 +67,42 @@ class TimePlot(PlotWidget, can_focus=False, inherit_bindings=False):
             self.draw()
 
     def draw(self) -> None:
-        """Draw the curves in the colours of the theme."""
+        """Draw the curves in the colours of the theme. Values too large for a scale are counted beside the title."""
         self.clear()
-        self.border_title = plain(f"{self._unit} over seconds").replace("[", "\\[")
-        for curve, colour in zip(self._curves, _COLOURS, strict=False):
-            style = self.app.theme_variables.get(colour, "white")
-            x, y = thinned(curve, 4 * self.stretches)
-            self.plot(x, y, line_style=style, hires_mode=HiResMode.BRAILLE, label=curve.label)
-        # A single value has no width to draw it in.
-        values = [
-            each for curve in self._curves for each in (curve.values.min(), curve.values.max()) if len(curve.values)
-        ]
-        if values and min(values) == max(values):
-            self.set_ylimits(float(values[0]) - 1, float(values[0]) + 1)
-        else:
-            self.set_ylimits(None, None)
+        drawn = [_drawable(curve) for curve in self._curves]
+        beyond = sum(len(curve.values) for curve in self._curves) - sum(len(curve.values) for curve in drawn)
+        title = f"{self._unit} over seconds" + (f", {beyond:,} beyond any scale" if beyond else "")
+        self.border_title = plain(title).replace("[", "\\[")
+        for curve, colour in zip(drawn, _COLOURS, strict=False):
+            if len(curve.values):
+                style = self.app.theme_variables.get(colour, "white")
+                x, y = thinned(curve, 4 * self.stretches)
+                self.plot(x, y, line_style=style, hires_mode=HiResMode.BRAILLE, label=plain(curve.label))
+        self.set_xlimits(*_limits([curve.seconds for curve in drawn]))
+        self.set_ylimits(*_limits([curve.values for curve in drawn]))
         self.show_legend(is_visible=len(self._curves) > 1)
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
         if self.is_mounted and self._curves and self.size != Size(0, 0):
             self.draw()
+
+
+def _drawable(curve: Curve) -> Curve:
+    kept = np.abs(curve.values) < _MOST  # neither infinite nor NaN
+    return Curve(curve.label, curve.seconds[kept], curve.values[kept].astype(np.float64))
+
+
+def _limits(parts: list[Any1]) -> tuple[float, float]:
+    """From the lowest to the highest, and so far apart that numbers between the two can be told from each other."""
+    values = np.concatenate([*parts, np.empty(0)])
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    if high - low >= max(_LEAST, _SHARE * max(abs(low), abs(high))):
+        return low, high
+    apart = max(1.0, _SHARE * max(abs(low), abs(high)))
+    return low - apart, high + apart
 
 
 def thinned(curve: Curve, most: int) -> tuple[Any1, Any1]:

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from rich.segment import Segment
 
@@ -19,7 +20,6 @@ from qmisniff.frame import Frame
 from qmisniff.store import Store
 from qmisniff.tui.views import VIEWS, View, view_screen
 from qmisniff.tui.views.follow import FollowScreen
-from qmisniff.tui.views.plot import Curve, thinned
 from qmisniff.tui.views.problems import ProblemsScreen
 from qmisniff.tui.views.statistics import StatisticsScreen
 from qmisniff.tui.views.transactions import TransactionsScreen
@@ -177,14 +177,6 @@ async def test_a_plot_takes_the_colours_of_the_theme() -> None:
         assert seat.app.theme_variables["text-primary"] in {each.line_style for each in screen.plot._datasets}  # type: ignore[attr-defined]
 
 
-def test_a_plot_of_many_values_keeps_the_highest_and_the_lowest() -> None:
-    values = np.sin(np.arange(100_000) / 1000)
-    values[55_555] = 9
-    seconds, thin = thinned(Curve("", np.arange(100_000) / 1e3, values), 200)
-    assert len(seconds) == len(thin) == 200
-    assert thin.max() == 9 and thin.min() == values.min()
-
-
 async def test_following_a_long_conversation_says_how_much_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qmisniff.tui.views.follow.MOST", 2)
     async with seated([*conversation(), *pair(70, 200, OK)]) as seat:
@@ -203,3 +195,8 @@ async def test_what_is_found_stands_out() -> None:
         found = screen.pane.get_component_rich_style("text-pane--found")
         assert [segment.text.casefold() for segment in line if segment.style == found] == ["imei"]
         assert not screen.pane.seek("nowhere to be found", 1)
+
+
+def test_plots_are_imported_when_a_view_with_one_is_opened() -> None:
+    code = "import sys, qmisniff.tui.app, qmisniff.tui.views; print('textual_plot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
