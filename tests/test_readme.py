@@ -24,6 +24,7 @@ RUN_ELSEWHERE = {
     r"qmisniff (capture|tui) -i '?(ssh|adb|exec):.*": "tests/lab/test_remote.py",
     r"ssh root@phone qmisniff capture -w - \| qmisniff (tui|read) .*": "tests/lab/test_capture.py",
     r"qmisniff tui .*": "tests/tui/test_terminal.py",
+    r"qmisniff serve .*": "tests/tui/test_serve.py",
     r"qmisniff [^ ]*modem\.pcapng": "tests/tui/test_terminal.py",
     r"qmisniff read modem\.pcapng.*": "tests/test_cli.py",
     r"xxd packet.bin \| qmisniff decode .*": "tests/test_cli_decode.py",

@@ -23,7 +23,8 @@ def run(*, file: str | None, interface: str | None, registry: Registry) -> int:
     """
     if file is not None and interface is not None:
         raise UsageError("a file and a source at once", "leave out one of them")
-    if not os.isatty(2):  # where Textual paints, so that a program's output can go elsewhere
+    served = "TEXTUAL_DRIVER" in os.environ  # by `qmisniff serve`: keys and pictures go through pipes
+    if not served and not os.isatty(2):  # where Textual paints, so that a program's output can go elsewhere
         raise UsageError("the screen needs a terminal", "use `qmisniff read` to print a capture")
     from qmisniff.tui.opening import Opener
 
@@ -34,7 +35,8 @@ def run(*, file: str | None, interface: str | None, registry: Registry) -> int:
     else:
         if file is not None:
             session = opener.file(Path(file))
-        read_keys_from_terminal()
+        if not served:
+            read_keys_from_terminal()
         if interface is not None:
             session = opener.source(interface)
     with lasting_output():

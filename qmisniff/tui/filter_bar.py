@@ -124,6 +124,7 @@ class FilterBar(Vertical):
         &.-good FilterInput { background: $success-muted; }
         &.-bad FilterInput { background: $error-muted; }
         &.-bad:focus-within #wrong { display: block; }
+        &.-offering:focus-within #wrong { display: none; }
         &.-off FilterInput { text-style: strike; }
     }
     """

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The screen in a real browser: Chromium shows the list, and takes keys."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from qmisniff.cli import main
+from tests.tui.test_terminal import SAMPLE, conversation_file
+
+PATIENCE_S = 60
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    # Without WebGL the terminal in the page is made of elements, whose text can be read.
+    for word in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-webgl",
+        "disable-3d-apis",
+        "window-size=1400,900",
+    ):
+        options.add_argument(f"--{word}")
+    options.binary_location = "/usr/bin/chromium"
+    made = webdriver.Chrome(options, Service("/usr/bin/chromedriver"))
+    yield made
+    made.quit()
+
+
+def rows(browser: webdriver.Chrome) -> str:
+    """What the terminal in the page shows."""
+    found = browser.find_elements(By.CSS_SELECTOR, ".xterm-rows")
+    return "\n".join(each.get_attribute("textContent") or "" for each in found)
+
+
+def test_a_browser_shows_the_list(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    port = free_port()
+    file = conversation_file(tmp_path)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "qmisniff", "serve", "--port", str(port), file],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert time.monotonic() < deadline and server.poll() is None, "nobody listens"
+            time.sleep(0.1)
+        browser.get(f"http://127.0.0.1:{port}/")
+        text = ""
+        while "Get IDs" not in text:
+            assert time.monotonic() < deadline, f"never came; the page is\n{text}\n{browser.page_source[:3000]}"
+            time.sleep(0.2)
+            text = rows(browser)
+        assert "conversation.pcapng" in text and "7 received" in text
+        browser.find_element(By.CSS_SELECTOR, ".xterm-helper-textarea").send_keys("?")
+        while "Packet list" not in text:
+            assert time.monotonic() < deadline, f"no help; the page is\n{text}"
+            time.sleep(0.2)
+            text = rows(browser)
+    finally:
+        browser.get("about:blank")  # the server waits for pages that are open
+        server.terminate()
+        server.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize(("host", "warns"), [
+    ("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("192.0.2.1", True),
+    ("example.org", True),
+])  # fmt: skip
+def test_only_this_machine_unless_told_otherwise(
+    host: str, warns: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served: list[tuple[str, str, int]] = []
+
+    class Server:
+        def __init__(self, command: str, host: str, port: int, title: str) -> None:
+            served.append((command, host, port))
+
+        def serve(self) -> None:
+            """Nothing is served."""
+
+    monkeypatch.setattr("textual_serve.server.Server", Server)
+    assert main(["serve", "--host", host, "a b.pcapng"]) == 0
+    assert served == [(f"{sys.executable} -m qmisniff tui -- 'a b.pcapng'", host, 8000)]
+    assert ("nothing is encrypted" in capsys.readouterr().err) is warns
+
+
+def test_what_cannot_be_served() -> None:
+    assert main(["serve", "-"]) == 2
+    with pytest.raises(SystemExit):
+        main(["serve", "--port", "99999", str(SAMPLE)])
