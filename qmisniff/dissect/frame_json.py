@@ -2,8 +2,8 @@
 """Frames -> flat JSON objects, for whole captures: the text of headers is remembered.
 
 In a conversation all but a few numbers of the headers repeat with every frame. The text around these numbers is kept
-under everything it was made of; a frame that is all right is then one format string and the text of its TLVs. Any
-other frame goes the long way, by its values.
+under everything it was made of; a frame that is all right is then this text and that of its TLVs. Any other frame goes
+the long way, by its values.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from qmisniff.dissect.frame_layer import time_text
 from qmisniff.dissect.head import Head, HeadSink
+from qmisniff.dissect.message import MessageDecoder
 from qmisniff.dissect.sinks import Sink, ValuesSink, to_json
 from qmisniff.frame import Frame, Link
 from qmisniff.protocol import qmi, qmux, qrtr
@@ -32,6 +33,13 @@ class _Place(NamedTuple):
     length: str  # of the outer header
 
 
+class _TlvByTlv(ValuesSink):
+    """Values of a message that the quick way is known not to go through."""
+
+    def tlvs(self, decoder: MessageDecoder, data: bytes, start: int, end: int) -> bool:
+        return False
+
+
 class FrameJson:
     """Writes frames as JSON; `walk` is what takes a frame apart where the short way is not open."""
 
@@ -40,11 +48,10 @@ class FrameJson:
         self._heads: dict[object, Head | None] = {}
 
     def text(self, frame: Frame, context: Context) -> str:
-        """One object on one line: filter name -> value, bytes as hexadecimal, what is no number as null."""
-        return self._short(frame, context) or self._long(frame, context)
+        """One object on one line: filter name -> value, bytes as hexadecimal, a float that is no number as text."""
+        return self._short(frame, context) or self._long(frame, context, ValuesSink())
 
-    def _long(self, frame: Frame, context: Context) -> str:
-        sink = ValuesSink()
+    def _long(self, frame: Frame, context: Context, sink: ValuesSink) -> str:
         self._walk(frame, context, sink)
         return to_json(sink.into)
 
@@ -59,8 +66,10 @@ class FrameJson:
             return None
         head = self._head(frame, context, place, (data[place.start], msgid))
         pieces = head.decoder.json(data, tlvs, place.end) if head else None
-        if head is None or pieces is None:
+        if head is None:
             return None
+        if pieces is None:
+            return self._long(frame, context, _TlvByTlv())
         size = len(data)
         epoch = frame.ts_ns / 1e9
         a, b, c, d, e, f, g, h, last = head.literals

@@ -18,7 +18,6 @@ GSM7_EXTENSION = {10: "\f", 20: "^", 40: "{", 41: "}", 47: "\\", 60: "[", 61: "~
 _ESCAPES = {f"\x1b{letter}": GSM7_EXTENSION.get(code, letter) for code, letter in enumerate(GSM7)} | {"\x1b": ""}
 _ESCAPED = re.compile("\x1b.?", re.DOTALL)
 Labels = Mapping[int, str]
-_BYTE_ESCAPES = {0xDC00 + byte: f"\\x{byte:02x}" for byte in range(0x80, 0x100)}
 _SEVEN_BITS = bytes(code & 0x7F for code in range(256))
 _HALVES_SWAPPED = bytes(byte >> 4 | byte << 4 & 0xF0 for byte in range(256))
 _DIGITS = bytes.maketrans(b"abcde", b"*#abc")
@@ -29,8 +28,11 @@ def text(raw: bytes) -> str:
     raw = raw.partition(b"\0")[0].rstrip(b"\xff")
     try:
         return raw.decode()
-    except UnicodeDecodeError:  # "backslashreplace" gives the same and takes three times as long
-        return raw.decode("utf-8", "surrogateescape").translate(_BYTE_ESCAPES)
+    except UnicodeDecodeError:
+        # Many times faster than decoding with "backslashreplace". There is no NUL any more: it stands for backslashes
+        # that are in the text.
+        escaped = raw.replace(b"\\", b"\0").decode("utf-8", "surrogateescape").encode("utf-8", "backslashreplace")
+        return escaped.replace(b"\\udc", b"\\x").replace(b"\0", b"\\").decode()
 
 
 def utf16(raw: bytes) -> str:

@@ -67,3 +67,12 @@ def test_the_longest_text_takes_no_time(decode: Callable[[bytes], str]) -> None:
     began = time.process_time()
     decode(raw)
     assert time.process_time() - began < 0.1
+
+
+@given(
+    st.binary()
+    | st.lists(st.sampled_from([b"\\", b"\\udcff", b"\xff", "ñ".encode(), b"A", b"\xed\xb3\xbf"])).map(b"".join)
+)
+def test_bytes_that_are_no_text_are_escaped(raw: bytes) -> None:
+    whole = raw.partition(b"\0")[0].rstrip(b"\xff")
+    assert values.text(raw) == whole.decode("utf-8", "backslashreplace")
