@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from qmisniff.capture.source import Source
 from qmisniff.errors import CaptureFileError, QmisniffError, SourceFailed
 from qmisniff.frame import Frame
+from qmisniff.readers import recognised
 from qmisniff.store import Store
 from qmisniff.store.load import Loader, PipeReader
 from qmisniff.tui.recording import Recording
@@ -98,13 +99,13 @@ class FileInput:
 
     live = False
     started = True
-    notes = ()
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
         self.path = path
+        self.notes: list[str] = []
         try:
-            self._stream = path.open("rb")
+            self._stream = recognised(path.open("rb"), path, self.notes.append)
         except OSError as error:
             raise CaptureFileError(f"{path}: {error.strerror}") from None
         try:
