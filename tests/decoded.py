@@ -26,7 +26,9 @@ class Decoded(NamedTuple):
 
     @property
     def is_data(self) -> bool:
-        """Whether it is between a client and a server, not with a name service."""
+        """Whether it is between a client and a server, not with a name service, or carries QMI over USB."""
+        if "qrtr.type" not in self.values:
+            return "qmi.service" in self.values
         ports = {self.values["qrtr.src_port"], self.values["qrtr.dst_port"]}
         return self.values["qrtr.type"] == qrtr.DATA and not ports & qrtr.CONTROL_PORTS
 
