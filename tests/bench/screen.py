@@ -75,7 +75,7 @@ class Watched(QmisniffApp):
     """Tells when something was painted."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session)
+        super().__init__(session, session.dissector.registry)
         self.paints = 0
         self.painted = asyncio.Event()
 
