@@ -139,7 +139,7 @@ class ValuesWriter(Writer):
             return
         self.add(f"{''.join(f'{column.var}, ' for column in found.columns)}= zip(*{found.var})")
         for _, kind, var in found.columns:
-            if _is_bytes(kind):
+            if is_bytes(kind):
                 self.add(f"{var} = [{self.const(number_from(kind))}(x) for x in {var}]")
 
     # ---- what the walk asks for ----
@@ -164,7 +164,7 @@ class ValuesWriter(Writer):
         fields_of_row = "".join(f"{field.var}, " for field in fields)
         self.add(f"{row} = {fields_of_row}= {self.const(layout.unpack_from)}(d, p)")
         for field in fields:
-            if _is_bytes(field.kind):
+            if is_bytes(field.kind):
                 self.add(f"{field.var} = {self.const(number_from(field.kind))}({field.var})")
         self.add(f"{rows}.append({row})")
         self.add(f"p += {layout.size}")
@@ -221,7 +221,7 @@ class ValuesWriter(Writer):
         return True
 
 
-def _is_bytes(kind: Type) -> TypeGuard[Number]:
+def is_bytes(kind: Type) -> TypeGuard[Number]:
     """A number that is unpacked as bytes."""
     return isinstance(kind, Number) and struct_code(kind).endswith("s")
 

@@ -122,6 +122,9 @@ def test_values(kind: Type, value: bytes) -> None:
     Struct((("p", U8), ("n", Array(Length("prefix", 1), Struct((("t", U8), ("r", Union("t", ((0, "a", U8),))))))))),
     b"\0\0",
 )
+@example(  # a single number that struct cannot unpack was printed as bytes
+    Struct((("x", Array(Length("fixed", 1), Number("u", 3))),)), b"\1\0\0"
+)
 @given(types, values)
 def test_quick_values_and_json_text(kind: Type, value: bytes) -> None:
     """The quick forms give the same, or say that they cannot."""
