@@ -7,6 +7,7 @@ Layout: draft-ietf-opsawg-pcapng, sections 3.1 and 3.5.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,7 @@ from qmisniff.pcapng import Record
 from qmisniff.store.compressed import expand
 
 _MOST = 0xFFFF  # bytes of an option
+_TURN = 256  # blocks read before other threads get their turn: half a millisecond
 _SECTION = struct.pack("<I", pcapng.SECTION.code)
 _LITTLE = struct.pack("<I", 0x1A2B3C4D)
 
@@ -42,8 +44,13 @@ def _read(stream: BinaryIO) -> dict[int, str]:
         return found
     stream.seek(0)
     row, interfaces, order = 0, 0, "<"
+    left = _TURN
     read, skip = stream.read, stream.seek
     while len(head := read(8)) == 8:
+        left -= 1
+        if not left:
+            left = _TURN
+            time.sleep(0.00001)  # the screen's thread would wait 5 ms for its turn each time it has waited for a key
         if head[:4] == _SECTION:
             order = "<" if read(4) == _LITTLE else ">"
             interfaces, had = 0, 12
