@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from qmisniff.dissect.sinks import Sink
 from qmisniff.field import FieldSpec, Kind, Severity
-from qmisniff.frame import Direction, Flag, Frame, Hook
+from qmisniff.frame import Direction, Flag, Frame, Hook, Link
 from qmisniff.protocol.layout import Row
 
 FRAME = FieldSpec("frame", "Frame", Kind.NONE)
@@ -29,6 +29,8 @@ _SYNTHETIC = FieldSpec("tap.synthetic", "Written by the capture, never on a wire
 _TRUNCATED = FieldSpec("tap.truncated", "Cut short", Kind.BOOL)
 _REBUILT = FieldSpec("tap.header_rebuilt", "Header rebuilt from the function's arguments", Kind.BOOL)
 _LOST = FieldSpec("tap.lost", "Packets lost before this one", Kind.UINT)
+# Records of USB requests, and what is none of ours, have headers of their own instead.
+TAPPED = frozenset({Link.QRTR, Link.QMUX, Link.QMI, Link.MBIM})
 FRAME_SPECS = (
     *(_NUMBER, _TIME, _EPOCH, _LEN, _CAP_LEN, _INTERFACE),
     *(_HOOK, _DIRECTION, _PID, _COMM, _CPU, _SYNTHETIC, _TRUNCATED, _REBUILT, _LOST),
@@ -51,8 +53,21 @@ def frame_layers(frame: Frame, number: int, sink: Sink) -> None:
     sink.rows(rows)
     if size < frame.orig_len:
         sink.problem(Severity.NOTE, f"{frame.orig_len - size} bytes were not captured", 0, 0)
+    tapped = frame.link in TAPPED
+    if not tapped and not frame.lost:
+        return
     sink.layer(TAP, None, 0, 0)
-    rows = [(_HOOK, int(frame.hook), 0, 0), (_DIRECTION, int(frame.direction), 0, 0)]
+    rows = _capture(frame) if tapped else []
+    if frame.lost:
+        rows.append((_LOST, frame.lost, 0, 0))
+    sink.rows(rows)
+    if frame.lost:
+        sink.problem(Severity.WARN, f"{frame.lost} packets were lost before this one", 0, 0)
+
+
+def _capture(frame: Frame) -> list[Row]:
+    """What a tap header tells."""
+    rows: list[Row] = [(_HOOK, int(frame.hook), 0, 0), (_DIRECTION, int(frame.direction), 0, 0)]
     if frame.pid >= 0:
         rows.append((_PID, frame.pid, 0, 0))
     if frame.comm:
@@ -64,11 +79,7 @@ def frame_layers(frame: Frame, number: int, sink: Sink) -> None:
     if flags:
         rows.append((_TRUNCATED, flags & Flag.TRUNCATED.value != 0, 0, 0))
         rows.append((_REBUILT, flags & Flag.HEADER_REBUILT.value != 0, 0, 0))
-    if frame.lost:
-        rows.append((_LOST, frame.lost, 0, 0))
-    sink.rows(rows)
-    if frame.lost:
-        sink.problem(Severity.WARN, f"{frame.lost} packets were lost before this one", 0, 0)
+    return rows
 
 
 def time_text(ts_ns: int) -> str:

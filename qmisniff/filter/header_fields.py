@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from qmisniff.dissect.frame_layer import TAPPED
 from qmisniff.filter.verdict import Column, Mask, Numbers
 from qmisniff.frame import Flag, Link
 from qmisniff.protocol import qmi, qmux, qrtr
@@ -65,6 +66,10 @@ def _flag(flag: Flag, columns: Columns) -> Numbers:
     return _whole(columns.flags & flag.value != 0)
 
 
+def _tapped(columns: Columns) -> Mask:
+    return np.isin(columns.link, _TAPPED)
+
+
 def _response_to(columns: Columns) -> _Made:
     return columns.partner + 1, (columns.partner >= 0) & (columns.qmi_type == qmi.RESPONSE)
 
@@ -74,21 +79,22 @@ def _payload(columns: Columns) -> Numbers:
     return columns.tlv_start + columns.tlv_length - columns.offset - columns.message
 
 
+_TAPPED = sorted(TAPPED)
 _FRAME: dict[str, Callable[[Columns], _Made]] = {
     "frame": lambda c: (np.zeros(len(c), np.int64), True),
-    "tap": lambda c: (np.zeros(len(c), np.int64), True),
+    "tap": lambda c: (np.zeros(len(c), np.int64), _tapped(c) | (c.lost > 0)),
     "frame.number": lambda c: (np.arange(c.first + 1, c.first + 1 + len(c), dtype=np.int64), True),
     "frame.time": lambda c: (c.ts_ns, True),
     "frame.time_epoch": lambda c: (c.ts_ns, True),
     "frame.len": lambda c: (_whole(c.orig_len), True),
     "frame.cap_len": lambda c: (_whole(c.length), True),
-    "tap.hook": lambda c: (_whole(c.hook), True),
-    "tap.direction": lambda c: (_whole(c.direction), True),
-    "tap.pid": lambda c: (_whole(c.pid), c.pid >= 0),
-    "tap.cpu": lambda c: (_whole(c.cpu), c.cpu >= 0),
-    "tap.synthetic": lambda c: (_flag(Flag.SYNTHETIC, c), True),
-    "tap.truncated": lambda c: (_flag(Flag.TRUNCATED, c), c.flags != 0),
-    "tap.header_rebuilt": lambda c: (_flag(Flag.HEADER_REBUILT, c), c.flags != 0),
+    "tap.hook": lambda c: (_whole(c.hook), _tapped(c)),
+    "tap.direction": lambda c: (_whole(c.direction), _tapped(c)),
+    "tap.pid": lambda c: (_whole(c.pid), _tapped(c) & (c.pid >= 0)),
+    "tap.cpu": lambda c: (_whole(c.cpu), _tapped(c) & (c.cpu >= 0)),
+    "tap.synthetic": lambda c: (_flag(Flag.SYNTHETIC, c), _tapped(c)),
+    "tap.truncated": lambda c: (_flag(Flag.TRUNCATED, c), _tapped(c) & (c.flags != 0)),
+    "tap.header_rebuilt": lambda c: (_flag(Flag.HEADER_REBUILT, c), _tapped(c) & (c.flags != 0)),
     "tap.lost": lambda c: (c.lost, c.lost > 0),
 }
 _PLAIN: dict[str, Callable[[Columns], _Made]] = {

@@ -64,13 +64,9 @@ def disagreements(script: Path, capture: Path, filters: list[str], folder: Path)
     return lines
 
 
-def made(capture: Path, count: int, seed: int, only: tuple[str, ...] = ("",)) -> list[str]:
-    """Filters over the fields whose names begin with one of `only`."""
-
-    def left_out(name: str) -> bool:
-        return name in HERE_ONLY or not name.startswith(only)
-
-    maker = Maker(loaded(capture), Dissector(registry()), random.Random(seed), left_out)
+def made(capture: Path, count: int, seed: int) -> list[str]:
+    """Filters over the fields of a capture."""
+    maker = Maker(loaded(capture), Dissector(registry()), random.Random(seed), HERE_ONLY.__contains__)
     return [maker.filter() for _ in range(count)]
 
 
@@ -102,15 +98,13 @@ def test_made_filters_on_samples(capture: Path, tmp_path: Path, script: Path) ->
     assert not disagreements(script, capture, made(capture, 80, 20_264), tmp_path)[:40]
 
 
+# Wireshark names the setup fields of standard requests after the request (the address that SET_ADDRESS gives is another
+# usb.device_address), and dissects foreign traffic by itself; it takes no string() of a character or a truth value.
+_WIRESHARKS = re.compile(r"string\(usb\.|usb\.setup|usb\.device_address|\bdata\b|usbcom")
+
+
 @pytest.mark.parametrize("capture", USB, ids=lambda path: path.stem)
-def test_made_filters_on_messages_in_usb(capture: Path, tmp_path: Path, script: Path) -> None:
-    filters = made(capture, 80, 20_264, ("qmi.", "qmux.", "mbim."))
+def test_made_filters_on_usb_samples(capture: Path, tmp_path: Path, script: Path) -> None:
+    filters = [text for text in made(capture, 200, 20_264) if not _WIRESHARKS.search(text)]
+    assert len(filters) > 80
     assert not disagreements(script, capture, filters, tmp_path)[:40]
-
-
-# Here USB frames have tap.* fields, though no tap header; Wireshark has usb.setup.* for fewer requests, and takes no
-# string(usb.urb_type).
-@pytest.mark.xfail(reason="tap.* and some usb.* fields of USB frames differ", strict=True)
-@pytest.mark.parametrize("capture", USB, ids=lambda path: path.stem)
-def test_made_filters_on_usb_headers(capture: Path, tmp_path: Path, script: Path) -> None:
-    assert not disagreements(script, capture, made(capture, 80, 20_264), tmp_path)[:40]
