@@ -40,6 +40,13 @@ class Names:
         self._tables = tables | {"number": str, "truth": _yes_or_no}
         self._left: dict[str, set[str]] = {}
 
+    def branch(self, prefix: str) -> Names:
+        """What is known of the fields below a filter name, to go on from without a change here. A field that nothing
+        explains is open again, so that each disagreement found there stands on its own."""
+        other = Names(self._tables)
+        other._left = {path: left for path, left in self._left.items() if left and path.startswith(prefix)}
+        return other
+
     def settled(self, prefix: str) -> Iterator[tuple[str, Callable[[int], str]]]:
         """Fields below a filter name for which one table of names is left, and the table."""
         for path, left in self._left.items():
@@ -49,8 +56,8 @@ class Names:
 
     def candidates(self, path: str, value: int, text: str) -> set[str]:
         """What can explain everything seen of this field so far, this value and text included."""
-        left = self._left.setdefault(path, set(self._tables))
-        left &= {name for name in left if self._tables[name](value) == text}
+        left = {name for name in self._left.get(path, self._tables) if self._tables[name](value) == text}
+        self._left[path] = left
         return left
 
 

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hypothesis import strategies as st
+
 from qmisniff.definitions import Registry
 from qmisniff.definitions.model import KINDS, Message, Tlv
 from qmisniff.definitions.registry import Service
@@ -75,6 +77,22 @@ def sample(case: Case, seed: int | str, most: int = 4) -> Sample:
     """The message with every TLV it can have, arrays of up to `most`; the same seed gives the same bytes."""
     rng = random.Random(f"{case} {seed}")
     tlvs = Encoder(rng, case.service.enums, most).message(case.service.prefix, case.message, case.kind)
+    return _whole(case, tlvs)
+
+
+@st.composite
+def samples(draw: st.DrawFn, case: Case) -> Sample:
+    """The message with its mandatory TLVs and some of the others; shrinks towards few TLVs of small values."""
+    tlvs = case.message.tlvs[case.kind] or ()
+    optional = [tlv.id for tlv in tlvs if not tlv.mandatory]
+    chosen = draw(st.lists(st.sampled_from(optional), unique=True, max_size=6)) if optional else []
+    encoder = Encoder(draw(st.randoms(use_true_random=False)), case.service.enums)
+    path = f"{case.service.prefix}.{case.message.name}"
+    some = [tlv for tlv in tlvs if tlv.mandatory or tlv.id in chosen]
+    return _whole(case, [(tlv, encoder.value(tlv.type, f"{path}.{tlv.name}")) for tlv in some])
+
+
+def _whole(case: Case, tlvs: list[tuple[Tlv, Node]]) -> Sample:
     body = [factories.tlv(2, bytes(4))] if case.kind == RESPONSE else []
     body += [factories.tlv(tlv.id, node.data) for tlv, node in tlvs]
     return Sample(message(case, b"".join(body)), tlvs)

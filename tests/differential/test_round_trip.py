@@ -115,14 +115,17 @@ def flat(rows: list[Row]) -> dict[str, Any]:
 
 
 def outcome(dissector: Dissector, case: Case, seed: int | str) -> Iterator[str]:
-    """Every way in which one sample does not come back."""
-    made = sample(case, seed)
+    """Every way in which the sample of this seed does not come back."""
+    return lost(dissector, case, sample(case, seed), f"{case}, seed {seed}")
+
+
+def lost(dissector: Dissector, case: Case, made: Sample, where: str) -> Iterator[str]:
+    """Every way in which one sample does not come back; `where` says which it is."""
     given: tuple[Frame, Context] = frame(case.service.header.id, made.data)
     prefix = f"{case.service.prefix}.{case.message.name}."
     wanted = expected(case, made)
     for text in differences(wanted, decoded(dissector.tree(*given), prefix)):
-        yield f"{case}, seed {seed}: {text}: {made.data.hex()}"
-    where = f"{case}, seed {seed}"
+        yield f"{where}: {text}: {made.data.hex()}"
     values = dissector.values(*given)
     decoded_values = {
         name: value for name, value in values.items() if name.startswith(prefix) and not name.endswith(".label")
