@@ -16,8 +16,8 @@ from qmisniff.analysis.table import Table
 from qmisniff.dissect import Dissector
 from qmisniff.frame import Direction
 from qmisniff.protocol import qmi
+from qmisniff.protocol.arrays import I8, U8, Mask, Numbers
 from qmisniff.store import Store
-from qmisniff.store.headers import I8, U8, Any1, Mask
 
 
 class Conversations(NamedTuple):
@@ -92,7 +92,7 @@ def _client(found: Packets, groups: Groups) -> U8:
     return client
 
 
-def tasks_of(groups: Groups, task: Any1, which: Mask) -> list[tuple[int, ...]]:
+def tasks_of(groups: Groups, task: Numbers, which: Mask) -> list[tuple[int, ...]]:
     """The different tasks of each group's marked elements, in order of first appearance."""
     of, task = groups.of[which], task[which]
     pairs = group(of, task)

@@ -8,8 +8,8 @@ import numpy as np
 from qmisniff.analysis.packets import packets
 from qmisniff.analysis.rows import Cancel, Rows, never
 from qmisniff.dissect import Dissector
+from qmisniff.protocol.arrays import I8
 from qmisniff.store import Store
-from qmisniff.store.headers import I8
 
 
 def same_transaction(store: Store, row: int) -> I8:

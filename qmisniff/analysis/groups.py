@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qmisniff.store.headers import I8, Any1, Mask
+from qmisniff.protocol.arrays import I8, Mask, Numbers
 
 
 class Groups(NamedTuple):
@@ -21,19 +21,19 @@ class Groups(NamedTuple):
         of = self.of if which is None else self.of[which]
         return np.bincount(of, minlength=len(self.first)).astype(np.int64)
 
-    def totals(self, values: Any1, which: Mask | None = None) -> I8:
+    def totals(self, values: Numbers, which: Mask | None = None) -> I8:
         """The sum of whole numbers below 2**53 over each group, or over the marked."""
         of, weights = (self.of, values) if which is None else (self.of[which], values[which])
         return np.bincount(of, weights, len(self.first)).astype(np.int64)
 
-    def last(self, values: Any1) -> Any1:
+    def last(self, values: Numbers) -> Numbers:
         """The value of each group's last element."""
         result = values[self.first].copy()
         result[self.of] = values  # of equal places the last one stays
         return result
 
 
-def group(*keys: Any1) -> Groups:
+def group(*keys: Numbers) -> Groups:
     """Elements are of one group where all keys are the same."""
     table = np.zeros(len(keys[0]), np.int64)
     for key in keys:
@@ -48,7 +48,7 @@ def group(*keys: Any1) -> Groups:
     return Groups(rank[table], first[order])
 
 
-def quantiles(groups: Groups, values: I8, which: Mask, share: float) -> Any1:
+def quantiles(groups: Groups, values: I8, which: Mask, share: float) -> Numbers:
     """The value below which `share` of each group's marked values lie, between two of them where it must (as numpy's
     percentile does); NaN for a group without any."""
     of, chosen = groups.of[which], values[which]

@@ -15,8 +15,8 @@ from qmisniff.analysis.rows import Cancel, Rows, never, times
 from qmisniff.analysis.table import Column, Table
 from qmisniff.dissect import Dissector
 from qmisniff.protocol import qmi
+from qmisniff.protocol.arrays import I4, I8, Mask, Numbers
 from qmisniff.store import Store
-from qmisniff.store.headers import I4, I8, Any1, Mask
 
 
 class Messages(NamedTuple):
@@ -37,10 +37,10 @@ class Messages(NamedTuple):
     bytes: I8
     errors: I8
     unanswered: I8
-    least_ns: Any1
-    median_ns: Any1
-    p95_ns: Any1
-    most_ns: Any1
+    least_ns: Numbers
+    median_ns: Numbers
+    p95_ns: Numbers
+    most_ns: Numbers
 
 
 def messages(store: Store, dissector: Dissector, rows: Rows, cancel: Cancel = never) -> Messages:
@@ -110,5 +110,5 @@ def messages_table(found: Messages, names: Names) -> Table:
     return Table(columns, found.first, ("packets", True), condition)
 
 
-def _time(name: str, title: str, ns: Any1) -> Column:
+def _time(name: str, title: str, ns: Numbers) -> Column:
     return table.seconds(name, title, ns, ~np.isnan(ns), -np.inf)

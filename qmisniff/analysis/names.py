@@ -12,8 +12,8 @@ from qmisniff.analysis.table import Column
 from qmisniff.definitions import Registry
 from qmisniff.dissect.frame_layer import time_text
 from qmisniff.protocol import tftp
+from qmisniff.protocol.arrays import Numbers
 from qmisniff.store import Store
-from qmisniff.store.headers import Any1
 
 NONE = -1
 
@@ -67,12 +67,12 @@ def of_service(service: int) -> str:
     return "qrtr.type == 1 and not (qmi.service or qrtr.service or qrtr.ctrl or tftp)"
 
 
-def frame_column(name: str, title: str, rows: Any1) -> Column:
+def frame_column(name: str, title: str, rows: Numbers) -> Column:
     """Frame numbers; nothing for row -1."""
     return table.numbers(name, title, rows + 1, 0, str)
 
 
-def service_columns(service: Any1, names: Names) -> tuple[Column, Column]:
+def service_columns(service: Numbers, names: Names) -> tuple[Column, Column]:
     """Services by name, and for machines by number."""
     return (
         table.named("service", "Service", service, names.service),
@@ -80,7 +80,7 @@ def service_columns(service: Any1, names: Names) -> tuple[Column, Column]:
     )
 
 
-def message_column(service: Any1, msgid: Any1, indication: Any1, names: Names) -> Column:
+def message_column(service: Numbers, msgid: Numbers, indication: Numbers, names: Names) -> Column:
     """Messages by title."""
     # One number for a message, from which the three come back: services have 32 bits, ids 16.
     key = (service.astype(np.int64) + 1) << 18 | (msgid.astype(np.int64) + 1) << 1 | indication
@@ -91,7 +91,7 @@ def message_column(service: Any1, msgid: Any1, indication: Any1, names: Names) -
     return table.named("message", "Message", key, title)
 
 
-def time_column(name: str, title: str, times: Sequence[int | None] | Any1, names: Names) -> Column:
+def time_column(name: str, title: str, times: Sequence[int | None] | Numbers, names: Names) -> Column:
     """Times: seconds since the start for people, dates for machines."""
 
     def value(row: int) -> str | None:
@@ -102,7 +102,7 @@ def time_column(name: str, title: str, times: Sequence[int | None] | Any1, names
         moment = times[row]
         return "" if moment is None else names.since(int(moment))
 
-    def order() -> Any1:
+    def order() -> Numbers:
         latest = np.iinfo(np.int64).max
         return np.array([latest if moment is None else moment for moment in times], np.int64)
 

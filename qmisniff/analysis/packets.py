@@ -15,9 +15,9 @@ from qmisniff.dissect import Dissector
 from qmisniff.dissect.transport import address
 from qmisniff.frame import Link
 from qmisniff.protocol import qmi, qrtr, tftp
+from qmisniff.protocol.arrays import I4, I8, U1, U4, U8, Mask, Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns
-from qmisniff.store.headers import I4, I8, U1, U4, U8, Any1, Mask
 
 OTHER = 255  # in `kind`: no QMI message
 NONE = -1
@@ -46,7 +46,7 @@ class Packets(NamedTuple):
     direction: U1  # frame.Direction
     partner: I8  # row of the response or the request, -1 none
 
-    def take(self, places: Any1) -> Packets:
+    def take(self, places: Numbers) -> Packets:
         """Some of them."""
         columns: list[Any] = [column[places] for column in self]
         return Packets(*columns)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from qmisniff.analysis.rows import Cancel, Rows, never, pieces
+from qmisniff.protocol.arrays import I8
 from qmisniff.store import Store
-from qmisniff.store.headers import I8
 
 _STEPS = (1, 2, 5)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from qmisniff.protocol.arrays import I8
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns
-from qmisniff.store.headers import I8
 
 Rows = Sequence[int] | I8  # ascending
 Cancel = Callable[[], bool]

@@ -16,9 +16,9 @@ from qmisniff.analysis.rows import Cancel, Cancelled, Rows, never, pieces
 from qmisniff.dissect import Dissector
 from qmisniff.frame import Direction, Flag, Frame, Hook, Link
 from qmisniff.protocol import qrtr
+from qmisniff.protocol.arrays import I8, Mask
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns
-from qmisniff.store.headers import I8, Mask
 from qmisniff.tracker import Address, Server, Tracker
 
 _NEVER = 1 << 62  # a row that no capture has

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qmisniff.printable import plain
-from qmisniff.store.headers import I8, Any1, Mask
+from qmisniff.protocol.arrays import I8, Mask, Numbers
 
 _MEASURED = 1000  # rows that say how wide columns of text are
 
@@ -31,7 +31,7 @@ class Column(NamedTuple):
     title: str
     value: Callable[[int], Cell]
     text: Callable[[int], str]
-    order: Callable[[], Any1]
+    order: Callable[[], Numbers]
     right: bool = False
 
 
@@ -77,7 +77,7 @@ def sorted_rows(table: Table, name: str, down: bool) -> I8:
 def numbers(
     name: str,
     title: str,
-    values: Any1,
+    values: Numbers,
     missing: int | None = None,
     show: Callable[[int], str] = "{:,}".format,
 ) -> Column:
@@ -94,7 +94,7 @@ def numbers(
     return Column(name, title, value, text, lambda: values, right=True)
 
 
-def seconds(name: str, title: str, ns: Any1, known: Mask, missing: float) -> Column:
+def seconds(name: str, title: str, ns: Numbers, known: Mask, missing: float) -> Column:
     """Lengths of time given in nanoseconds; those that are not known sort as if they were `missing`."""
 
     def value(row: int) -> Cell:
@@ -103,16 +103,16 @@ def seconds(name: str, title: str, ns: Any1, known: Mask, missing: float) -> Col
     def text(row: int) -> str:
         return duration(float(ns[row])) if known[row] else ""
 
-    def order() -> Any1:
+    def order() -> Numbers:
         return np.where(known, ns, missing)
 
     return Column(name, title, value, text, order, right=True)
 
 
-def labels(name: str, title: str, which: Any1, texts: Sequence[str]) -> Column:
+def labels(name: str, title: str, which: Numbers, texts: Sequence[str]) -> Column:
     """Texts of which rows have the same ones again and again: `which` is the number of each row's."""
 
-    def order() -> Any1:
+    def order() -> Numbers:
         folded = [text.casefold() for text in texts]
         ranks = {text: rank for rank, text in enumerate(sorted(set(folded)))}
         return np.array([ranks[text] for text in folded], np.int64)[which]
@@ -120,7 +120,7 @@ def labels(name: str, title: str, which: Any1, texts: Sequence[str]) -> Column:
     return Column(name, title, lambda row: texts[which[row]] or None, lambda row: texts[which[row]], order)
 
 
-def named(name: str, title: str, keys: Any1, text: Callable[[int], str]) -> Column:
+def named(name: str, title: str, keys: Numbers, text: Callable[[int], str]) -> Column:
     """Texts made of numbers, once for each different one."""
     different, which = np.unique(keys, return_inverse=True)
     return labels(name, title, which, [text(key) for key in different.tolist()])

@@ -14,9 +14,9 @@ from qmisniff.analysis.rows import Cancel, Rows, never, numbers, partners
 from qmisniff.analysis.table import Table
 from qmisniff.dissect import Dissector
 from qmisniff.protocol import qmi
+from qmisniff.protocol.arrays import I4, I8, U4, U8, Mask
 from qmisniff.protocol.errors import ERRORS
 from qmisniff.store import Store
-from qmisniff.store.headers import I4, I8, U4, U8, Mask
 
 
 class Transactions(NamedTuple):

@@ -18,8 +18,8 @@ from qmisniff.field import FieldSpec, Kind
 from qmisniff.filter import compile_filter
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.filter.columns import ColumnTests
+from qmisniff.protocol.arrays import I8, Numbers
 from qmisniff.store import Store
-from qmisniff.store.headers import I8, Any1
 
 _NUMBERS = frozenset({Kind.UINT, Kind.INT, Kind.FLOAT, Kind.BOOL})
 _PART = 256  # frames decoded between two looks at whether to go on
@@ -109,7 +109,7 @@ def values_table(found: Values, names: Names) -> Table:
     def text(at: int) -> str:
         return value_as_text(spec, found.value[at])
 
-    def order() -> Any1:
+    def order() -> Numbers:
         return np.array(found.value, np.float64)
 
     columns = (

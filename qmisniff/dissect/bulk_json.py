@@ -13,7 +13,6 @@ from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from qmisniff.dissect.dissector import Dissector
 from qmisniff.dissect.frame_layer import second_text
@@ -21,10 +20,8 @@ from qmisniff.dissect.head import HeadSink
 from qmisniff.dissect.message import MessageDecoder
 from qmisniff.frame import Frame, Link
 from qmisniff.protocol import qmi, qmux
+from qmisniff.protocol.arrays import U1, Mask, Numbers
 from qmisniff.protocol.context import Context
-
-Numbers = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 
 BATCH = 8192  # frames: their text stays in the processor's cache, and there are enough of each kind
 MAX_HEADS = 1 << 16
@@ -49,7 +46,7 @@ class Rows(Protocol):
         ...
 
     @property
-    def buffer(self) -> npt.NDArray[np.uint8]: ...
+    def buffer(self) -> U1: ...
     @property
     def ts_ns(self) -> Numbers: ...
     @property

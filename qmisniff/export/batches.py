@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from qmisniff.filter.verdict import Numbers
+from qmisniff.protocol.arrays import Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns
 

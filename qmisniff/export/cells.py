@@ -17,7 +17,7 @@ from qmisniff.export.fields import LISTED, seconds_text
 from qmisniff.export.packet_list import PacketList, Rows
 from qmisniff.filter.columns import ColumnTests
 from qmisniff.filter.tlv_fields import Asked, OneTlv
-from qmisniff.filter.verdict import Mask, Numbers
+from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns
 

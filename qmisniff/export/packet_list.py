@@ -20,10 +20,10 @@ from qmisniff.dissect.tlv import RESULT_DECODER as RESULT
 from qmisniff.dissect.tlv import TlvDecoder
 from qmisniff.dissect.transport import address
 from qmisniff.filter.descriptions import Descriptions
-from qmisniff.filter.verdict import Mask, Numbers
 from qmisniff.frame import Link
 from qmisniff.printable import plain
 from qmisniff.protocol import qmi
+from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns, TlvIndex
 

@@ -22,8 +22,9 @@ from qmisniff.filter.places import Place, gather, locate, together
 from qmisniff.filter.resolve import FieldValues, Joined, Opposite, Test, fields
 from qmisniff.filter.tlv_fields import HEADS, InOneTlv, OneTlv, by_heads
 from qmisniff.filter.usb_fields import USB_HEADERS, usb_column
-from qmisniff.filter.verdict import Column, Mask, Numbers, Verdict, outcome
+from qmisniff.filter.verdict import Column, Verdict, outcome
 from qmisniff.protocol import qmi
+from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns, Transfers
 

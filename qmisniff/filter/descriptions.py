@@ -18,8 +18,9 @@ from qmisniff.filter.literals import Value
 from qmisniff.filter.places import fixed_size
 from qmisniff.filter.resolve import FieldValues, Test
 from qmisniff.filter.tlv_fields import Asked, values_of
-from qmisniff.filter.verdict import Mask, Numbers, Verdict
+from qmisniff.filter.verdict import Verdict
 from qmisniff.protocol import qmi
+from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store.columns import Columns, TlvIndex
 
 COMPLAINTS = frozenset({EXPERT_SEVERITY.name, EXPERT_MESSAGE.name, UNDECODED.name})  # fields of messages with problems

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from qmisniff.dissect.frame_layer import TAPPED
-from qmisniff.filter.verdict import Column, Mask, Numbers
+from qmisniff.filter.verdict import Column
 from qmisniff.frame import Flag, Link
 from qmisniff.protocol import qmi, qmux, qrtr
+from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store.columns import Columns
 
 _Made = tuple[Numbers, Mask | bool]  # values, and where they are (True: everywhere)

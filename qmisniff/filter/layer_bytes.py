@@ -14,8 +14,9 @@ from qmisniff.filter.evaluate import passes
 from qmisniff.filter.literals import Value
 from qmisniff.filter.resolve import Compared, Constant, Contains, Exists, FieldValues, Matches, Sliced, Test
 from qmisniff.filter.tlv_fields import values_of
-from qmisniff.filter.verdict import Mask, Numbers, Verdict
+from qmisniff.filter.verdict import Verdict
 from qmisniff.frame import Link
+from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store.columns import Columns
 
 LAYERS = frozenset({"frame", "qrtr", "qmux", "qmi", "qrtr.padding"})

@@ -13,7 +13,8 @@ import numpy as np
 from qmisniff.definitions.model import Address, Bytes, Number, Struct, Text, Type
 from qmisniff.dissect.fixed import size_of
 from qmisniff.dissect.tlv import MAX_FIELDS
-from qmisniff.filter.verdict import Column, Mask, Numbers
+from qmisniff.filter.verdict import Column
+from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store.columns import Columns
 
 _SIZES = (1, 2, 4, 8)

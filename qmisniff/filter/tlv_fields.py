@@ -21,7 +21,8 @@ from qmisniff.filter.catalogue import Type
 from qmisniff.filter.evaluate import COMPARE, WITHOUT, compared, passes
 from qmisniff.filter.literals import Value
 from qmisniff.filter.resolve import Called, Compared, Constant, Exists, FieldValues, Test
-from qmisniff.filter.verdict import Mask, Numbers, Verdict, outcome
+from qmisniff.filter.verdict import Verdict, outcome
+from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store.columns import Columns
 
 T = TypeVar("T")

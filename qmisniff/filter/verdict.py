@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from qmisniff.filter.evaluate import COMPARE
 from qmisniff.filter.literals import Network, Value
 from qmisniff.filter.resolve import Bits, Compared, Constant, Exists, FieldValues, Source, Test, Within
-
-Mask = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[Any]
+from qmisniff.protocol.arrays import Mask, Numbers
 
 
 class Verdict(NamedTuple):

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from qmisniff.pcapng import END, MAX_BLOCK, PACKET, Interface, Record, RecordReader
+from qmisniff.protocol.arrays import I8, U1, Numbers
 from qmisniff.store.file_bytes import FileBytes
-from qmisniff.store.headers import I8, U1, Any1
 
 _WINDOW = 6 << 20  # bytes of the file read at once: some ten thousand messages
 # Bytes searched at once: few where the search had to begin again, at most so many that what is found is still in the
@@ -69,7 +69,7 @@ class _Search:
         self._order = ""
         self._search = _LEAST_SEARCH
         self._low = self._high = 0
-        self._words: Any1 = np.empty(0, np.uint32)
+        self._words: Numbers = np.empty(0, np.uint32)
         self._starts = self._ends = self._breaks = np.empty(0, np.int64)
 
     def chain(self, reader: RecordReader) -> tuple[I8, int]:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from qmisniff.pcapng import Record, RecordReader
+from qmisniff.protocol.arrays import Numbers
 from qmisniff.store import Store
 from qmisniff.store.blocks import runs
 from qmisniff.store.chunk import CAPACITY, COLUMNS, MOST_BYTES, Chunk
 from qmisniff.store.file_bytes import FileBytes, Span
-from qmisniff.store.headers import Any1, Headers
+from qmisniff.store.headers import Headers
 from qmisniff.store.records import Describer, Frames
 from qmisniff.tracker import bulk as tracker
 
@@ -86,11 +87,11 @@ def _append(file: FileBytes, pieces: list[Frames], store: Store) -> int:
     return sum(lost.values())
 
 
-def _joined(parts: list[Any1]) -> Any1:
+def _joined(parts: list[Numbers]) -> Numbers:
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
-def _narrow(column: Any1) -> Any1:
+def _narrow(column: Numbers) -> Numbers:
     """The same numbers in as few bytes as will do."""
     most = int(column.max(initial=0))
     return column.astype(np.uint8 if most < 1 << 8 else np.uint16 if most < 1 << 16 else np.uint32)

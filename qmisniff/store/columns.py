@@ -10,10 +10,11 @@ import numpy as np
 
 from qmisniff.frame import USB_LINKS, Link
 from qmisniff.protocol import qmi
+from qmisniff.protocol.arrays import I4, I8, U1, U2, U4, U8, Mask, Numbers
 from qmisniff.store.chunk import CAPACITY, COLUMNS, Chunk
 from qmisniff.store.file_bytes import Span
 from qmisniff.store.flows import Flows
-from qmisniff.store.headers import I4, I8, U1, U2, U4, U8, Any1, Headers, Mask, gather, read_headers
+from qmisniff.store.headers import Headers, gather, read_headers
 from qmisniff.tracker.urbs import Rows, survey
 
 if TYPE_CHECKING:
@@ -345,7 +346,7 @@ class TlvIndex:
         live = rows.astype(np.int32)
         at = columns.tlv_start[live]
         end = at + columns.tlv_length[live]
-        found: list[tuple[Any1, ...]] = []
+        found: list[tuple[Numbers, ...]] = []
         for _ in range(_MAX_TLVS):
             heads = end - at >= qmi.TLV_HEAD.size
             if not heads.all():

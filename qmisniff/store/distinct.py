@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-U4 = npt.NDArray[np.uint32]
-U8 = npt.NDArray[np.uint64]
+from qmisniff.protocol.arrays import U4, U8, Mask
 
 _BITS = 14  # of a slot's number: few enough to stay in the processor's cache
 _MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
@@ -51,8 +50,8 @@ class Distinct:
             result[row] = self._look_up(tuple(int(column[row]) for column in words))
         return result
 
-    def _strange(self, words: Sequence[Any], slot: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-        strange: npt.NDArray[np.bool_] = ~self._used[slot]
+    def _strange(self, words: Sequence[Any], slot: npt.NDArray[np.intp]) -> Mask:
+        strange: Mask = ~self._used[slot]
         for held, column in zip(self._slots, words, strict=True):
             strange |= held[slot] != column
         return strange

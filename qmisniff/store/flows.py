@@ -9,12 +9,9 @@ from __future__ import annotations
 from threading import Lock
 
 import numpy as np
-import numpy.typing as npt
 
+from qmisniff.protocol.arrays import U4, U8, Mask
 from qmisniff.store.distinct import Distinct
-
-U4 = npt.NDArray[np.uint32]
-U8 = npt.NDArray[np.uint64]
 
 
 class Flows:
@@ -42,7 +39,7 @@ class Flows:
         return self._target
 
     @property
-    def qmux(self) -> npt.NDArray[np.bool_]:
+    def qmux(self) -> Mask:
         """By number: whether its ends are service and client."""
         return self._qmux
 

@@ -10,21 +10,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from qmisniff.frame import Link
 from qmisniff.protocol import qmi, qmux, qrtr
+from qmisniff.protocol.arrays import I8, U1, U2, U4, U8, Mask, Numbers
 from qmisniff.protocol.layout import Layout
 from qmisniff.store.flows import Flows
 
-U1 = npt.NDArray[np.uint8]
-U2 = npt.NDArray[np.uint16]
-U4 = npt.NDArray[np.uint32]
-I4 = npt.NDArray[np.int32]
-I8 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint64]
-Mask = npt.NDArray[np.bool_]
-Any1 = npt.NDArray[Any]
 Rows = I8 | slice  # what an array is indexed by: some rows, or all
 
 NO_MESSAGE = 255  # in `type`
@@ -66,7 +58,7 @@ class Headers(NamedTuple):
         return Headers(*columns)
 
 
-def gather(buffer: U1, places: I8, layout: np.dtype[Any]) -> Any1:
+def gather(buffer: U1, places: I8, layout: np.dtype[Any]) -> Numbers:
     """The records of `layout` that begin at these places of the buffer; the caller knows that they are inside."""
     # One copy of so many bytes a record: a structured take would copy field by field.
     size = layout.itemsize
@@ -143,7 +135,7 @@ def _messages(buffer: U1, offset: I8, rows: Rows, start: I8, size: I8, regular: 
     into.plain[rows] = filled & regular & (kind <= qmi.INDICATION)
 
 
-def _common(head: Any1, rows: Rows, start: Any1, kind: U1, into: Headers) -> None:
+def _common(head: Numbers, rows: Rows, start: Numbers, kind: U1, into: Headers) -> None:
     into.message[rows] = start
     into.type[rows] = kind
     into.txn[rows] = head["txn"]

@@ -24,11 +24,12 @@ from qmisniff.capture_file import (
 )
 from qmisniff.frame import Flag, Hook, Link
 from qmisniff.pcapng import MAX_TS_NS, Interface, Record
+from qmisniff.protocol.arrays import I8, U1, U4, Mask, Numbers
 from qmisniff.store.blocks import Run
 from qmisniff.store.chunk import COLUMNS, Names
 from qmisniff.store.distinct import Distinct
 from qmisniff.store.flows import Flows
-from qmisniff.store.headers import I8, U1, U4, Any1, Headers, Mask, Rows, gather, read_headers, where
+from qmisniff.store.headers import Headers, Rows, gather, read_headers, where
 
 _NS = 1_000_000_000
 _CODES = {"B": "u1", "H": "<u2", "i": "<i4", "I": "<u4", "q": "<i8", "x": "V1", "16s": "V16"}
@@ -45,7 +46,7 @@ class Frames(NamedTuple):
     window: int  # where the window of the file began that they were found in
     ts_ns: I8
     place: I8  # in the file; the column `offset` is made of it
-    columns: dict[str, Any1]
+    columns: dict[str, Numbers]
     headers: Headers
     lost: dict[int, int]
 
@@ -76,7 +77,7 @@ class Describer:
             data += frame.data
             places.append(record.place + len(record.data) - len(frame.data))
         table: list[tuple[int, ...]] = list(zip(*rows, strict=True))
-        columns: dict[str, Any1] = {
+        columns: dict[str, Numbers] = {
             name: np.array(column, code) for (name, code), column in zip(COLUMNS.items(), table[:-1], strict=True)
         }
         offset = columns.pop("offset").astype(np.int64)
@@ -100,7 +101,7 @@ class Describer:
             self._options(run, head, direction, lost)
         captured, original = head["captured"].astype(np.uint32), head["original"].astype(np.uint32)
         offset = starts + head.itemsize
-        columns: dict[str, Any1] = {
+        columns: dict[str, Numbers] = {
             "length": captured,
             "orig_len": np.maximum(original, captured),
             "task": np.full(count, self._names.task((-1, "")), np.uint32),
@@ -123,7 +124,7 @@ class Describer:
                 self._exported(run.data, rows, offset, columns)
         return Frames(run.base, ts_ns, offset + run.base, columns, self._headers(run.data, offset, columns), lost)
 
-    def _headers(self, data: U1, offset: I8, columns: dict[str, Any1]) -> Headers:
+    def _headers(self, data: U1, offset: I8, columns: dict[str, Numbers]) -> Headers:
         headers = Headers.empty(len(offset))
         read_headers(data, offset, columns["length"], columns["link"], self._flows, headers)
         return headers
@@ -134,7 +135,7 @@ class Describer:
             known = self._origins[id(interface)] = (interface, self._names.origin(origin_of(interface)))
         return known[1]
 
-    def _times(self, head: Any1, interface: U4, interfaces: list[Interface]) -> I8:
+    def _times(self, head: Numbers, interface: U4, interfaces: list[Interface]) -> I8:
         ts = head["ts_high"].astype(np.uint64) << np.uint64(32) | head["ts_low"]
         result = np.empty(len(ts), np.int64)
         for number in _distinct(interface):
@@ -148,7 +149,7 @@ class Describer:
                 result[rows] = [pcapng.in_ns(each, clock) for each in ts[rows].tolist()]
         return result
 
-    def _options(self, run: Run, head: Any1, direction: U1, lost: dict[int, int]) -> None:
+    def _options(self, run: Run, head: Numbers, direction: U1, lost: dict[int, int]) -> None:
         """Take direction and loss from the options behind the data."""
         size = head.itemsize
         padded = head["captured"].astype(np.int64) + 3 & ~3
@@ -203,7 +204,7 @@ class Describer:
             if count := pcapng.option_number(options.get(pcapng.EPB_DROPCOUNT), run.order):
                 lost[row] = count
 
-    def _user(self, data: U1, rows: I8, link_type: int, offset: I8, columns: dict[str, Any1]) -> None:
+    def _user(self, data: U1, rows: I8, link_type: int, offset: I8, columns: dict[str, Numbers]) -> None:
         """Tell QMUX from QMI. Records that are one QMUX frame are found together, all others one by one."""
         long = rows[columns["length"][rows] >= 3]
         head = gather(data, offset[long], np.dtype([("marker", "u1"), ("length", "<u2")]))
@@ -213,7 +214,7 @@ class Describer:
             start = int(offset[row])
             columns["link"][row] = user_link(data[start : start + int(columns["length"][row])].tobytes(), link_type)
 
-    def _exported(self, data: U1, rows: Rows, offset: I8, columns: dict[str, Any1]) -> None:
+    def _exported(self, data: U1, rows: Rows, offset: I8, columns: dict[str, Numbers]) -> None:
         """Unwrap exported PDUs: records that begin with the same tags are unwrapped together."""
         wrappings = 0
         while len(starts := offset[rows]):
@@ -233,7 +234,7 @@ class Describer:
                 columns["length"][mine] -= np.uint32(at)
                 columns["orig_len"][mine] -= np.uint32(at)
 
-    def _tapped(self, data: U1, rows: Rows, at: int, offset: I8, columns: dict[str, Any1]) -> None:
+    def _tapped(self, data: U1, rows: Rows, at: int, offset: I8, columns: dict[str, Numbers]) -> None:
         """Read the tap headers behind `at` bytes of tags."""
         long = columns["length"][rows] >= at + _TAP.itemsize
         if not long.all():

@@ -11,20 +11,13 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from qmisniff.frame import USB_LINKS, Link
 from qmisniff.protocol import qmi, qmux, qrtr, tftp
+from qmisniff.protocol.arrays import I8, U1, U2, U4, U8, Mask
 from qmisniff.tracker import ROW_BITS, Address, Message, Tracker
 from qmisniff.tracker.pairs import Messages, Others, Pairs
 from qmisniff.tracker.urbs import Rows, learn
-
-U1 = npt.NDArray[np.uint8]
-U2 = npt.NDArray[np.uint16]
-I8 = npt.NDArray[np.int64]
-U4 = npt.NDArray[np.uint32]
-U8 = npt.NDArray[np.uint64]
-Mask = npt.NDArray[np.bool_]
 
 _LEARNT = (qrtr.NEW_SERVER, qrtr.DEL_SERVER, qrtr.DEL_CLIENT, qrtr.BYE)
 _CONTROL_SIZE = 20

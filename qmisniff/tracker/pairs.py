@@ -13,17 +13,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from qmisniff.protocol import qmi
+from qmisniff.protocol.arrays import I8, U1, U2, U4, U8, Mask
 from qmisniff.tracker import ROW, ROW_BITS, Address, Tracker
 
 if TYPE_CHECKING:
     from qmisniff.tracker.bulk import Flows
-
-I8 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint64]
-Mask = npt.NDArray[np.bool_]
 
 
 _AT_ONCE = 8  # runs of frames
@@ -41,10 +37,10 @@ class Messages(NamedTuple):
     """Frames, as columns, from row `first` on."""
 
     first: int
-    flow: npt.NDArray[np.uint32]
-    type: npt.NDArray[np.uint8]  # of the QMI message, 255 without one
-    txn: npt.NDArray[np.uint16]
-    msgid: npt.NDArray[np.uint16]
+    flow: U4
+    type: U1  # of the QMI message, 255 without one
+    txn: U2
+    msgid: U2
     paired: Mask  # the message's length is right, so that it counts
     silent: list[int]  # rows, less `first`, of frames that hold no message after all
     others: Others | None

@@ -11,18 +11,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from qmisniff.frame import Link
 from qmisniff.protocol import mbim, qmi, qmux, usb
+from qmisniff.protocol.arrays import I8, U1, U2, U4, U8, Mask, Numbers
 from qmisniff.tracker.transfers import Transfers
-
-U1 = npt.NDArray[np.uint8]
-U2 = npt.NDArray[np.uint16]
-U4 = npt.NDArray[np.uint32]
-U8 = npt.NDArray[np.uint64]
-I8 = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 # What a row is: one to be taken alone, a setup packet, the end of a transfer that brought no data, or a transfer with
 # one whole frame, sent or received.
@@ -47,13 +40,13 @@ class Rows(NamedTuple):
         """Some of them."""
         return Rows(self.link, self.row[rows], self.data, self.place[rows], self.length[rows], self.orig_len[rows])
 
-    def records(self, start: I8 | int, layout: np.dtype[Any]) -> npt.NDArray[Any]:
+    def records(self, start: I8 | int, layout: np.dtype[Any]) -> Numbers:
         """What stands `start` bytes into each record, which must be so long."""
         places = self.place + start
         if not len(places):
             return np.empty(0, layout)
         anywhere = np.ndarray(len(self.data) - layout.itemsize + 1, f"V{layout.itemsize}", self.data, strides=(1,))
-        found: npt.NDArray[Any] = anywhere[places].view(layout.base)
+        found: Numbers = anywhere[places].view(layout.base)
         return found.reshape(-1, *layout.shape)
 
 
@@ -169,9 +162,7 @@ def _usbpcap(rows: Rows) -> tuple[_Control, Rows]:
     return _control(rows, head, head["irp_id"], done, asks, start, usual), alone
 
 
-def _control(
-    rows: Rows, head: npt.NDArray[Any], number: U8, done: Mask, asks: Mask, start: I8, setup_at: int
-) -> _Control:
+def _control(rows: Rows, head: Numbers, number: U8, done: Mask, asks: Mask, start: I8, setup_at: int) -> _Control:
     device = head["bus_id"].astype(np.uint32) << np.uint32(16) | head["device_address"]
     return _Control(rows, device, head["endpoint_address"], number, done, asks, start, setup_at)
 

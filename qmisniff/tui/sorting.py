@@ -13,9 +13,9 @@ from qmisniff.filter import compile_filter
 from qmisniff.filter.columns import ColumnTests
 from qmisniff.frame import Link
 from qmisniff.protocol import qrtr
+from qmisniff.protocol.arrays import I8, Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns
-from qmisniff.store.headers import I8, Any1
 
 Cancel = Callable[[], bool]
 _PART = 256  # rows decoded between two looks at whether to go on
@@ -55,7 +55,7 @@ class _Keys:
         self._stop = stop
         self._cancel = cancel
 
-    def of(self, column: str) -> tuple[Any1, Any1]:
+    def of(self, column: str) -> tuple[Numbers, Numbers]:
         everywhere = np.ones(self._stop, bool)
         match column:
             case "number":
@@ -87,20 +87,20 @@ class _Keys:
         if self._cancel():
             raise Cancelled
 
-    def _joined(self, key: Callable[[Columns], Any1]) -> Any1:
+    def _joined(self, key: Callable[[Columns], Numbers]) -> Numbers:
         parts = []
         for columns in self._columns():
             self._go_on()
             parts.append(np.asarray(key(columns)))
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
-    def _processes(self) -> Any1:
+    def _processes(self) -> Numbers:
         texts = [(comm, pid) for pid, comm in self._store.tasks]
         ranks = np.empty(len(texts), np.int64)
         ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
         return self._joined(lambda c: ranks[c.task])
 
-    def _summaries(self, text: Callable[[Summary], str]) -> Any1:
+    def _summaries(self, text: Callable[[Summary], str]) -> Numbers:
         """Ranks of a text of the summaries: plain messages of one kind share theirs, of the others each has its own."""
         groups = self._joined(_message)
         texts: dict[str, list[int]] = {}  # text -> groups
@@ -126,7 +126,7 @@ class _Keys:
     def _summary(self, row: int) -> Summary:
         return self._dissector.summary(self._store.frame(row), self._store.context(row))
 
-    def _field(self, name: str) -> tuple[Any1, Any1]:
+    def _field(self, name: str) -> tuple[Numbers, Numbers]:
         """The first value of a field in each row."""
         tests = ColumnTests(self._store, self._dissector.registry)
         made = [(columns.first, tests.column(name, columns)) for columns in self._columns()]
@@ -159,7 +159,7 @@ class _Keys:
         first: Value = held[0] if isinstance(held, list) else held
         return first
 
-    def _ranked(self, values: dict[int, Value]) -> tuple[Any1, Any1]:
+    def _ranked(self, values: dict[int, Value]) -> tuple[Numbers, Numbers]:
         keys, present = np.zeros(self._stop, np.float64), np.zeros(self._stop, bool)
         numbers = all(isinstance(value, int | float) for value in values.values())
         shown = {row: value if numbers else _text(value) for row, value in values.items()}
@@ -177,8 +177,8 @@ def _text(value: Value) -> str:
 _ALONE = np.iinfo(np.int64).max  # stands for every row whose summary only the dissector knows
 
 
-def _address(node: Any1, port: Any1) -> Any1:
-    found: Any1 = node.astype(np.uint64) << np.uint64(32) | port
+def _address(node: Numbers, port: Numbers) -> Numbers:
+    found: Numbers = node.astype(np.uint64) << np.uint64(32) | port
     return found
 
 

@@ -10,7 +10,7 @@ from textual.geometry import Size
 from textual_plot import HiResMode, PlotWidget
 
 from qmisniff.printable import plain
-from qmisniff.store.headers import Any1
+from qmisniff.protocol.arrays import Numbers
 
 _COLOURS = ("text-primary", "text-warning")  # of the curves, in order; the legend tells them apart too
 _MARGIN_LEFT = 10  # cells
@@ -22,8 +22,8 @@ class Curve(NamedTuple):
     """Values at seconds since the start of the capture, in order."""
 
     label: str
-    seconds: Any1
-    values: Any1
+    seconds: Numbers
+    values: Numbers
 
 
 class TimePlot(PlotWidget, can_focus=False, inherit_bindings=False):
@@ -93,7 +93,7 @@ def _drawable(curve: Curve) -> Curve:
     return Curve(curve.label, curve.seconds[kept], curve.values[kept].astype(np.float64))
 
 
-def _limits(parts: list[Any1]) -> tuple[float, float]:
+def _limits(parts: list[Numbers]) -> tuple[float, float]:
     """From the lowest to the highest, and so far apart that numbers between the two can be told from each other."""
     values = np.concatenate([*parts, np.empty(0)])
     if not len(values):
@@ -105,7 +105,7 @@ def _limits(parts: list[Any1]) -> tuple[float, float]:
     return low - apart, high + apart
 
 
-def thinned(curve: Curve, most: int) -> tuple[Any1, Any1]:
+def thinned(curve: Curve, most: int) -> tuple[Numbers, Numbers]:
     """No more points than can be told apart: of each stretch of them its lowest and its highest value."""
     count = len(curve.values)
     if count <= most:

@@ -16,7 +16,7 @@ from qmisniff.analysis.packets import Packets, packets
 from qmisniff.analysis.rate import Rate, rate
 from qmisniff.analysis.rows import Cancel, times
 from qmisniff.analysis.table import Table
-from qmisniff.store.headers import I8
+from qmisniff.protocol.arrays import I8
 from qmisniff.tui.view_context import ViewContext
 from qmisniff.tui.views.plot import Curve, TimePlot
 from qmisniff.tui.views.table_pane import TablePane

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from qmisniff.analysis.table import Column, Table, sorted_rows
-from qmisniff.store.headers import I8
+from qmisniff.protocol.arrays import I8
 from qmisniff.tui.cells import cell
 from qmisniff.tui.commands import bindings
 from qmisniff.tui.line_pane import LinePane
