@@ -152,7 +152,7 @@ def test_several_messages_in_one_transfer(tmp_path: Path) -> None:
     assert (values(store, 0)["qmi.response_in"], values(store, 2)["qmi.response_in"]) == (6, 6)
     assert shown(store, 5).endswith("(and 2 more)")
     tree = dissector.tree(store.frame(5), store.context(5))
-    assert [layer.spec.name for layer in tree.children] == ["frame", "tap", "usb", *["qmux", "qmi"] * 3]
+    assert [layer.spec.name for layer in tree.children] == ["frame", "usb", *["qmux", "qmi"] * 3]
 
 
 @pytest.mark.parametrize("kind", [COMMAND, COMMAND_DONE, INDICATE_STATUS])
