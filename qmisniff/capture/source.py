@@ -64,3 +64,24 @@ class Source(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class Opened:
+    """A source is open within `with`, and closed on any way out."""
+
+    def open(self) -> None:
+        """See Source."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """See Source."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

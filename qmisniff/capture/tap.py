@@ -6,8 +6,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from qmisniff.capture import header
 from qmisniff.capture.assemble import Assembler
@@ -15,7 +13,7 @@ from qmisniff.capture.facts import TRACEFS, Facts, survey
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.lookup import Lookup
 from qmisniff.capture.plan import STAGES, Plan, plan
-from qmisniff.capture.source import Availability, Statistics
+from qmisniff.capture.source import Availability, Opened, Statistics
 from qmisniff.capture.target import LocalTarget, Target
 from qmisniff.capture.tasks import EVENTS, Tasks
 from qmisniff.errors import SourceFailed, SourceUnavailable
@@ -33,7 +31,7 @@ _COMMANDS = {
 }
 
 
-class KernelTap:
+class KernelTap(Opened):
     """The source `kernel`, or that of another machine, called `name`.
 
     `buffer_kib` is the ring of each CPU; by default what the machine's memory allows.
@@ -164,15 +162,6 @@ class KernelTap:
                 instance.remove()
         finally:
             self._target.close()
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _mount(self) -> None:
         try:

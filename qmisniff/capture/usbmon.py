@@ -18,11 +18,10 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from qmisniff import pcapng
-from qmisniff.capture.source import Availability, Statistics
+from qmisniff.capture.source import Availability, Opened, Statistics
 from qmisniff.capture_file import frame_of
 from qmisniff.errors import CaptureFileError, SourceFailed, SourceUnavailable
 from qmisniff.frame import Flag, Frame, Origin
@@ -41,7 +40,7 @@ def buses() -> list[str]:
     return [f"usbmon{number}" for number in sorted(int(each) for each in numbers if each.isdecimal())]
 
 
-class UsbMonitor:
+class UsbMonitor(Opened):
     """The source `usbmonN`: the USB bus N; all buses where N is 0."""
 
     def __init__(self, name: str) -> None:
@@ -147,15 +146,6 @@ class UsbMonitor:
         if self._said is not None:
             self._said.close()
             self._said = None
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _receive(self, stream: BinaryIO) -> None:
         """In a thread: records into the queue as dumpcap writes them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
+from typing import TypeGuard
 
 from qmisniff.definitions.model import ADDRESS_SIZE, Address, Bytes, Length, Number, Text, Type
 from qmisniff.definitions.model import Struct as StructType
@@ -40,6 +41,11 @@ def size_of(kind: Type) -> int:
             return length.size * 2 if isinstance(kind, Text) and kind.encoding == "utf16" else length.size
         case _:
             raise TypeError("not of fixed size")
+
+
+def is_bytes(kind: Type) -> TypeGuard[Number]:
+    """A number that struct can only unpack as bytes."""
+    return isinstance(kind, Number) and struct_code(kind).endswith("s")
 
 
 def number_from(kind: Number) -> Callable[[bytes], int | float]:

@@ -29,7 +29,7 @@ from qmisniff.definitions.model import (
 )
 from qmisniff.definitions.model import Struct as StructType
 from qmisniff.dissect import values
-from qmisniff.dissect.fixed import number_from, size_of, struct_code
+from qmisniff.dissect.fixed import is_bytes, number_from, size_of, struct_code
 from qmisniff.field import Field, FieldSpec
 
 
@@ -130,6 +130,11 @@ class Writer:
     def need(self, size: int | str) -> None:
         self.add(f"if {self.end} - p < {size}: raise stop(p, SHORT)")
 
+    def number(self, kind: Type, var: str) -> None:
+        """Make the variable a number, where struct could only unpack its bytes."""
+        if is_bytes(kind):
+            self.add(f"{var} = {self.const(number_from(kind))}({var})")
+
     # ---- types ----
 
     def top(self, kind: Type, path: str) -> None:
@@ -191,8 +196,8 @@ class Writer:
             for item in unpacked:
                 if isinstance(item, Check):
                     self.add(f"if {item.var} != {self.const(item.expected)}: raise stop(p, OTHER)")
-                elif isinstance(item.kind, Number) and struct_code(item.kind).endswith("s"):
-                    self.add(f"{item.var} = {self.const(number_from(item.kind))}({item.var})")
+                else:
+                    self.number(item.kind, item.var)
         at = 0
         for step in run:
             position = f"p + {at}" if at else "p"

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 from qmisniff.definitions.fields import Enums, bit_spec
 from qmisniff.definitions.model import BitField, Bytes, Number, Text, Type
 from qmisniff.dissect import values
-from qmisniff.dissect.fixed import number_from
 from qmisniff.dissect.source import DECODED, Writer, characters_from
-from qmisniff.dissect.source_values import Columns, ValuesWriter, is_bytes
+from qmisniff.dissect.source_values import Columns, ValuesWriter
 from qmisniff.field import Kind
 
 
@@ -90,8 +89,7 @@ class JsonWriter(ValuesWriter):
             )
             if found.rows:
                 for _, kind, var in found.columns:
-                    if is_bytes(kind):
-                        self.add(f"{var} = {self.const(number_from(kind))}({var})")
+                    self.number(kind, var)
             for name, text, var in names:
                 self.put(name, f"{self.const(text)}({var})")
             self.settle()

@@ -6,13 +6,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from qmisniff.definitions.fields import Enums, bit_spec
 from qmisniff.definitions.model import Number, Type, Union
 from qmisniff.definitions.model import Struct as StructType
 from qmisniff.dissect import values
-from qmisniff.dissect.fixed import fixed_leaves, number_from, size_of, struct_code
+from qmisniff.dissect.fixed import fixed_leaves, is_bytes, number_from, size_of, struct_code
 from qmisniff.dissect.source import Check, Close, Fixed, Open, Writer
 from qmisniff.field import Kind
 
@@ -164,8 +164,7 @@ class ValuesWriter(Writer):
         fields_of_row = "".join(f"{field.var}, " for field in fields)
         self.add(f"{row} = {fields_of_row}= {self.const(layout.unpack_from)}(d, p)")
         for field in fields:
-            if is_bytes(field.kind):
-                self.add(f"{field.var} = {self.const(number_from(field.kind))}({field.var})")
+            self.number(field.kind, field.var)
         self.add(f"{rows}.append({row})")
         self.add(f"p += {layout.size}")
         self.columns.append(Columns(rows, True, [Column(field.path, field.kind, self.var()) for field in fields]))
@@ -219,11 +218,6 @@ class ValuesWriter(Writer):
             self.add(f"{rows} += {self.const(layout.iter_unpack)}({elements})")
         self.add(f"p += {number} * {size}")
         return True
-
-
-def is_bytes(kind: Type) -> TypeGuard[Number]:
-    """A number that is unpacked as bytes."""
-    return isinstance(kind, Number) and struct_code(kind).endswith("s")
 
 
 def _one_or_all(column: Sequence[Any]) -> Any:

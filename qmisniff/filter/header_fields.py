@@ -68,7 +68,8 @@ def _flag(flag: Flag, columns: Columns) -> Numbers:
 
 
 def _tapped(columns: Columns) -> Mask:
-    return np.isin(columns.link, _TAPPED)
+    found: Mask = _TAPPED[columns.link]
+    return found
 
 
 def _response_to(columns: Columns) -> _Made:
@@ -80,7 +81,7 @@ def _payload(columns: Columns) -> Numbers:
     return columns.tlv_start + columns.tlv_length - columns.offset - columns.message
 
 
-_TAPPED = sorted(TAPPED)
+_TAPPED = np.isin(np.arange(256), sorted(TAPPED))  # by link
 _FRAME: dict[str, Callable[[Columns], _Made]] = {
     "frame": lambda c: (np.zeros(len(c), np.int64), True),
     "tap": lambda c: (np.zeros(len(c), np.int64), _tapped(c) | (c.lost > 0)),

@@ -33,7 +33,7 @@ WIDE_HEADER = Layout(
 _LENGTH = Struct("<H")
 _LEAST = HEADER.size + 6  # bytes of a frame: there is none without the header of a message
 _FLAGS = (0x00, 0x80)
-SERVICE_AT, CLIENT_AT = 4, 5
+SERVICE_AT = 4
 
 
 def frame_end(data: bytes, start: int) -> int:

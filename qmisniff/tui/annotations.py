@@ -42,10 +42,6 @@ class Annotations:
         at = bisect_right(self._references, row)
         return self._references[at - 1] if at else 0
 
-    def is_reference(self, row: int) -> bool:
-        """Whether times begin anew here."""
-        return row in self._references
-
     def mark_of(self, row: int) -> str:
         """One character for the list, blank where nothing was noted; of several the first in this order."""
         if row in self.ignored:

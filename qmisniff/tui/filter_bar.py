@@ -152,7 +152,6 @@ class FilterBar(Vertical):
         self._checking = False
         self._wants_apply = False
         self._wants_offer = False
-        self._kind = ""
         self._off = False
         self._past = 0  # how far back in the history the text is from
         self._typed = ""  # what was typed before going back
