@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qmisniff.store import Store
     from qmisniff.store.load import Loader, PipeReader
 
-_AT_ONCE = 1024  # packets printed between two looks at the clock
+_FEW, _MANY = 1 << 10, 1 << 13  # packets printed between two looks at the clock: the first soon, the others in bulk
 
 
 def add(verbs: Verbs) -> None:
@@ -167,9 +167,12 @@ def _rows(
             progress.at("reading", loaded)
         stop = len(store) if count is None else min(count, len(store))
         if chosen is None:
-            for start in range(0, stop, _AT_ONCE):
-                yield range(start, min(start + _AT_ONCE, stop))
-                progress.at("printing", start + _AT_ONCE, stop)
+            start, size = 0, _FEW
+            while start < stop:
+                end = min(start + size, stop)
+                yield range(start, end)
+                progress.at("printing", end, stop)
+                start, size = end, min(2 * size, _MANY)
             return
         for found in chosen.rows(store, dissector, 0, stop):
             yield found.rows

@@ -40,6 +40,7 @@ class Columns:
         self._store = store
         self._names = store.names
         self._tracker = store.tracker
+        self._walked: tuple[Mask, TlvIndex] | None = None
 
     def __len__(self) -> int:
         return self._stop - self._start
@@ -258,11 +259,14 @@ class Columns:
         """The TLVs of at least these rows, as far as they are plain."""
         chunk = self._chunk
         if chunk.tlvs is None or not self._is_chunk:
+            if self._walked is not None and not (rows & ~self._walked[0]).any():
+                return self._walked[1]
             wanted = np.flatnonzero(rows & (self.tlv_length > 0))
             # Rows are walked again for each who asks, until that has cost as much as walking all of them once.
             if chunk.walked + len(wanted) < chunk.count or not self._is_chunk:
                 chunk.walked += len(wanted)
-                return TlvIndex(self, wanted)
+                self._walked = rows.copy(), TlvIndex(self, wanted)
+                return self._walked[1]
         return self.tlvs
 
     @property
