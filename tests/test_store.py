@@ -24,7 +24,8 @@ from qmisniff.errors import CaptureFileError
 from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
 from qmisniff.protocol import qmi, qmux, qrtr
 from qmisniff.protocol.context import Context
-from qmisniff.store import Store, compressed
+from qmisniff.readers import compressed
+from qmisniff.store import Store
 from qmisniff.store.distinct import Distinct
 from qmisniff.store.load import Loader, PipeReader
 from tests import factories as make

@@ -112,7 +112,7 @@ def pcapng(options: argparse.Namespace) -> int:
     """`qmisniff export pcapng`: write chosen packets of a capture as another capture."""
     from qmisniff.export.link_types import CHANGES, LINK_TYPES
     from qmisniff.export.pcapng import Copier
-    from qmisniff.store.compressed import expand
+    from qmisniff.readers.compressed import expand
 
     with _input(options) as stream:
         expanded, damage = expand(stream, options.file)

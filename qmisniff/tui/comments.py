@@ -16,7 +16,7 @@ from qmisniff import pcapng
 from qmisniff.errors import CaptureFileError
 from qmisniff.export.pcapng import Change, Packet
 from qmisniff.pcapng import Record
-from qmisniff.store.compressed import expand
+from qmisniff.readers.compressed import expand
 
 _MOST = 0xFFFF  # bytes of an option
 _TURN = 256  # blocks read before other threads get their turn: half a millisecond

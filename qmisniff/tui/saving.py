@@ -14,7 +14,7 @@ from qmisniff.capture_file import Writer
 from qmisniff.errors import CaptureFileError
 from qmisniff.export import Detail, open_format
 from qmisniff.export.pcapng import Copier
-from qmisniff.store.compressed import expand
+from qmisniff.readers.compressed import expand
 from qmisniff.tui.comments import byte_order, commenting
 
 if TYPE_CHECKING:
