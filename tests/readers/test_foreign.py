@@ -149,8 +149,14 @@ def test_what_holds_no_capture_is_refused(content: bytes, tmp_path: Path) -> Non
         frames(file)
 
 
-def test_without_tshark_the_remedy_is_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+_LONG_HEADERS = b"\xd4\xc3\xb2\xa1" + bytes(20) + 10 * (struct.pack("<IIIII", 1_767_225_600, 5, 13, 13, 0) + QMUX)
+
+
+@pytest.mark.parametrize("content", [b"something else", _LONG_HEADERS, gzip.compress(b"something else")])
+def test_without_tshark_the_remedy_is_to_install_it(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    (tmp_path / "file").write_bytes(b"something else")
+    (tmp_path / "file").write_bytes(content)
     with pytest.raises(CaptureFileError, match="with tshark installed"):
         frames(tmp_path / "file")
