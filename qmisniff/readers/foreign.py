@@ -11,7 +11,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -90,16 +89,20 @@ class _Packets:
         options = {"use_json": True, "include_raw": True, "keep_packets": False, "custom_parameters": ["-n"]}
         capture = pyshark.FileCapture(str(self._path), eventloop=loop, **options)
         try:
-            # Whether a process has failed pyshark may not notice: what it said is the surer sign.
-            with suppress(TSharkCrashException):
+            try:
                 for packet in capture:
                     about = packet.frame_info
                     seconds, _, fraction = about.time_epoch.partition(".")
                     ts_ns = int(seconds) * _NS + int(fraction[:9].ljust(9, "0"))
                     yield _Packet(int(about.encap_type), ts_ns, packet.get_raw_packet(), int(about.len))
+            except TSharkCrashException as error:
+                # The end of a process may be noticed by two, and then its exit code is lost: 255.
+                self.complaint = "" if "retcode: 255" in str(error) else "tshark failed"
+            # Whether it has failed is not always noticed: what it said is the surer sign.
             loop.run_until_complete(asyncio.gather(*capture._stderr_handling_tasks))
             said = capture._last_error_line or ""
-            self.complaint = said[:_MOST] if said.startswith("tshark: ") else ""
+            if said.startswith("tshark: "):
+                self.complaint = said[:_MOST]
         finally:
             # Of a tshark that failed pyshark would tell again, on standard error, when it is collected.
             capture._running_processes.clear()
