@@ -3,8 +3,9 @@
 
 qmisniff writes link type 252 (Wireshark's exported PDUs): tags naming the dissector `qmisniff`, the *tap header*
 below, then the packet. It reads those, the same link type naming `qrtr`, `qmux` or `qmi` (bare packets), and USER0 to
-USER15 (bare QMUX or QMI, as other tools write it). USB captures (usbmon, USBPcap) keep their link types. Any other
-record is kept as bytes, so that frame numbers are Wireshark's.
+USER15 (bare QMUX or QMI, as other tools write it). USB captures (usbmon, USBPcap) keep their link types; the numbers in
+usbmon's headers have the byte order of the file, and are turned to little-endian, as Wireshark does. Any other record
+is kept as bytes, so that frame numbers are Wireshark's.
 
 Tap header, version 1, little-endian, 32 bytes; a reader skips what a longer header adds:
 
@@ -31,6 +32,15 @@ EXPORTED_PDU = 252
 USER0 = 147
 USERS = range(USER0, USER0 + 16)
 USB_LINK_TYPES = {189: Link.USBMON, 220: Link.USBMON_MMAPPED, 249: Link.USBPCAP}
+
+# Where usbmon's headers hold numbers of more than a byte (Linux Documentation/usb/usbmon.rst), as (place, bytes): in
+# every header, in that of isochronous transfers, in the mmapped interface's. Behind the header isochronous transfers
+# have descriptors of four words each; how many, the word before the last says.
+USBMON_HEADER = {Link.USBMON: 48, Link.USBMON_MMAPPED: 64}
+USBMON_NUMBERS = ((0, 8), (12, 2), (16, 8), (24, 4), (28, 4), (32, 4), (36, 4))
+USBMON_ISOCHRONOUS = ((40, 4), (44, 4))
+USBMON_MMAPPED = ((48, 4), (52, 4), (56, 4), (60, 4))
+USBMON_TRANSFER, USBMON_DESCRIPTORS, ISO_DESCRIPTOR = 9, 44, 16
 
 _TAG_DISSECTOR, _TAG_END = 12, 0
 TAP_VERSION = 1
@@ -208,8 +218,10 @@ def frame_of(record: Record, origin: Origin) -> Frame:
     link_type = record.interface.link_type
     if link_type in USERS:
         link = user_link(data, link_type)
-    elif link_type in USB_LINK_TYPES and record.interface.order == "<":  # the header is in the file's byte order
+    elif link_type in USB_LINK_TYPES:
         link = USB_LINK_TYPES[link_type]
+        if is_turned(record.interface):
+            data = _little_endian(data, link)
     elif link_type == EXPORTED_PDU:
         dissector, at = exported_pdu(data)
         if dissector == "qmisniff":
@@ -228,6 +240,31 @@ def frame_of(record: Record, origin: Origin) -> Frame:
         lost=record.dropped,
         origin=origin,
     )
+
+
+def is_turned(interface: Interface) -> bool:
+    """Whether the headers of its records are usbmon's of a big-endian machine, and frames have them turned."""
+    return interface.order == ">" and USB_LINK_TYPES.get(interface.link_type) in USBMON_HEADER
+
+
+def _little_endian(data: bytes, link: Link) -> bytes:
+    """A usbmon record of a big-endian machine with the numbers in its header turned, as many as are there whole."""
+    turned, header = bytearray(data), USBMON_HEADER[link]
+
+    def turn(place: int, size: int) -> None:
+        if place + size <= len(data):
+            turned[place : place + size] = data[place : place + size][::-1]
+
+    isochronous = data[USBMON_TRANSFER : USBMON_TRANSFER + 1] == b"\0"
+    for place, size in (
+        USBMON_NUMBERS + USBMON_ISOCHRONOUS * isochronous + USBMON_MMAPPED * (link is Link.USBMON_MMAPPED)
+    ):
+        turn(place, size)
+    if isochronous:
+        count = int.from_bytes(data[USBMON_DESCRIPTORS : USBMON_DESCRIPTORS + 4], "big", signed=True)
+        for place in range(header, min(header + count * ISO_DESCRIPTOR, len(data)), 4):
+            turn(place, 4)
+    return bytes(turned)
 
 
 def _tapped(record: Record, at: int, direction: Direction, origin: Origin) -> Frame | None:

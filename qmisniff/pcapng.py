@@ -8,7 +8,7 @@ in `capture_file`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import partial
 from typing import BinaryIO, NamedTuple
@@ -311,12 +311,26 @@ def option_number(raw: bytes | None, order: str) -> int:
 def parse_options(body: bytes, at: int, order: str) -> Options:
     """The options from `at` on; the first of each code counts. A broken list ends where it breaks."""
     found: Options = {}
+    for code, value in list_options(body, at, order):
+        found.setdefault(code, value)
+    return found
+
+
+def list_options(body: bytes, at: int, order: str) -> list[tuple[int, bytes]]:
+    """All options from `at` on as code and value, in order. A broken list ends where it breaks."""
+    found: list[tuple[int, bytes]] = []
     head = struct.Struct(order + "HH")
     while at + 4 <= len(body):
         code, size = head.unpack_from(body, at)
         at += 4
         if code == OPT_END or at + size > len(body):
             break
-        found.setdefault(code, body[at : at + size])
+        found.append((code, body[at : at + size]))
         at += (size + 3) & ~3
     return found
+
+
+def pack_options(options: Iterable[tuple[int, bytes]], order: str) -> bytes:
+    """A list of options with its end; nothing where there are none."""
+    parts = [struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4) for code, value in options]
+    return b"".join([*parts, bytes(4)]) if parts else b""

@@ -22,7 +22,8 @@ from qmisniff.capture_file import EXPORTED_PDU, USER0, Reader, Writer
 from qmisniff.cli import main
 from qmisniff.cli.exports import Numbers
 from qmisniff.errors import UsageError
-from qmisniff.export.link_types import CHANGES, LINK_TYPES
+from qmisniff.export.link_types import Conversion
+from qmisniff.export.notes import MARK
 from qmisniff.export.pcapng import Copier
 from qmisniff.frame import Frame, Link
 from qmisniff.pcapng import Record, RecordReader
@@ -37,8 +38,9 @@ QMUX = bytes.fromhex("01 0c 00 00 02 01 00 01 00 25 00 00 00")
 def copied(data: bytes, rows: Container[int] | None = None, link: str = "") -> tuple[bytes, str]:
     """The copy, and what is wrong with the original."""
     sink = io.BytesIO()
-    copier = Copier(io.BytesIO(data), "test", CHANGES.get(link), LINK_TYPES.get(link))
-    copier.into(sink, rows)
+    change = Conversion(link, rows) if link else None
+    copier = Copier(io.BytesIO(data), "test", change, None if change is None else change.link_type)
+    copier.into(sink, None if change else rows)
     return sink.getvalue(), copier.damage
 
 
@@ -173,7 +175,7 @@ def test_the_announcement_of_a_port_comes_along(tmp_path: Path, capsys: pytest.C
     command = ["export", "pcapng", str(CAPTURES / "first-contact.pcapng"), "-w", str(out)]
     assert main([*command, "-Y", "qmi.dms.get_ids.imei"]) == 0
     assert "NEW_SERVER DMS" in _infos(out) and "Response: Get IDs" in _infos(out)
-    assert "because they say which services ports offer" in capsys.readouterr().err
+    assert "because the others mean nothing without" in capsys.readouterr().err
     assert "NEW_SERVER NAS" not in _infos(out)
     assert main([*command, "-Y", "qmi.dms.get_ids.imei", "--only"]) == 0
     assert len(_infos(out).splitlines()) == 1
@@ -188,6 +190,22 @@ def test_frames_and_filter_together_are_what_both_keep(tmp_path: Path) -> None:
     with out.open("rb") as stream:
         got = list(Reader(stream))
     assert 0 < len(got) < 30 and all(frame in wanted for frame in got)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_marked_packets(packed: bool, tmp_path: Path) -> None:
+    """Marks as the screen saves them, among other comments, in both byte orders."""
+    data = b""
+    for order in "<>":
+        mark, comment = option(order, 1, MARK.encode()), option(order, 1, b"look")
+        notes: tuple[tuple[bytes, ...], ...] = (), (comment, mark), (comment,), (mark,)
+        packets = [packet(order, QMUX, at, *options) for at, options in enumerate(notes)]
+        data += section(order, interface(order, USER0) + b"".join(packets))
+    source, out = tmp_path / "a.pcapng", tmp_path / "out.pcapng"
+    source.write_bytes(gzip.compress(data) if packed else data)
+    for more, wanted in (((), [2, 4, 6, 8]), (("--frames", "3-6"), [4, 6]), (("-Y", "frame.number != 4"), [2, 6, 8])):
+        assert main(["export", "pcapng", str(source), "--marked", "-w", str(out), *more]) == 0
+        assert out.read_bytes() == copied(data, {number - 1 for number in wanted})[0]
 
 
 # ---- other link types
@@ -255,7 +273,8 @@ def test_mistakes_leave_the_capture_alone(tmp_path: Path, capsys: pytest.Capture
         (["-w", str(mine)], "is the capture that is read"),
         (["-w", str(tmp_path / "no" / "such")], "choose another place"),
         (["-Y", "qmi.nothing", "-w", str(tmp_path / "new")], "neither a field nor a protocol"),
-        (["--link", "user0", "-w", "/dev/null"], "frame 1: "),
+        (["--link", "user0", "-w", str(tmp_path / "new")], "frame 1: "),
+        (["--marked", "-w", str(tmp_path / "new")], "no packet is marked"),
     ):
         assert main(["export", "pcapng", str(mine), *arguments]) == 2
         assert said in capsys.readouterr().err

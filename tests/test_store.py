@@ -24,7 +24,8 @@ from qmisniff.errors import CaptureFileError
 from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
 from qmisniff.protocol import qmi, qmux, qrtr
 from qmisniff.protocol.context import Context
-from qmisniff.store import Store, compressed
+from qmisniff.readers import compressed
+from qmisniff.store import Store
 from qmisniff.store.distinct import Distinct
 from qmisniff.store.load import Loader, PipeReader
 from tests import factories as make
@@ -524,6 +525,39 @@ def test_the_last_records_of_a_pcap_file_are_too_few_for_bulk(tmp_path: Path, mo
         body = QMUX + bytes(number)
         data += struct.pack("<IIII", number, 5, len(body), len(body)) + body
     assert agree(data, tmp_path / "a.pcap") == ""
+
+
+@st.composite
+def pcap_file(draw: st.DrawFn) -> bytes:
+    """Records whose times are alike, or nothing, or from everywhere; some hold what looks like records."""
+    order = draw(st.sampled_from("<>"))
+    data = struct.pack(order + "IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, USER0)
+    times = st.sampled_from([1_767_225_600, 1_767_225_601, 1_767_225_600 + (1 << 16), 0, 0x10101])
+    for _ in range(draw(st.integers(0, 40))):
+        body = draw(st.sampled_from([QMUX, b"", bytes(40), b"\1" * 9, struct.pack("<I", 1_767_225_600) * 5]))
+        if draw(st.integers(0, 4)) == 0:  # as a capture of somebody who sends captures
+            body += struct.pack(order + "IIII", draw(times), 0, 20, 20) + bytes(draw(st.sampled_from([20, 3])))
+        data += struct.pack(order + "IIII", draw(times), 0, len(body), len(body)) + body
+    at = draw(st.integers(24, len(data)))
+    match draw(st.sampled_from(["", "", "cut", "lie"])):
+        case "cut":
+            return data[:at]
+        case "lie":
+            return data[:at] + draw(st.sampled_from([b"\xff", b"\0", b"\x69", b"\xff" * 4])) + data[at + 1 :]
+    return data
+
+
+@quick
+@given(pcap_file(), st.sampled_from([(1, 1 << 12, 1 << 20), (1, 64, 256), (8, 64, 1024)]))
+def test_a_pcap_file_in_bulk_is_the_file_frame_by_frame(
+    tmp_path: Path, data: bytes, sizes: tuple[int, int, int]
+) -> None:
+    least, search, window = sizes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qmisniff.store.blocks._LEAST_RUN", least)
+        patch.setattr("qmisniff.store.blocks._LEAST_SEARCH", search)
+        patch.setattr("qmisniff.store.blocks._WINDOW", window)
+        agree(data, tmp_path / "a.pcap")
 
 
 # ---- files that others write to while they are open ----

@@ -313,15 +313,6 @@ def test_saved_frames_keep_their_link_type_and_bytes(link_type: int, tmp_path: P
     assert {interface.link_type for interface in reader.records.interfaces} == {link_type}
 
 
-def test_a_big_endian_header_is_not_guessed_at() -> None:
-    bus = Bus(USBMON_MMAPPED)
-    data = bus.out(ASKED)[0].data
-    file = struct.pack(">IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, USBMON_MMAPPED)
-    file += struct.pack(">IIII", 1, 0, len(data), len(data)) + data
-    (frame,) = Reader(io.BytesIO(file))
-    assert (frame.link, frame.data) == (Link.OTHER, data)
-
-
 @pytest.mark.parametrize("link_type", range(147, 163))
 def test_user_link_types(link_type: int, tmp_path: Path) -> None:
     noise = b"nothing of ours"

@@ -15,7 +15,7 @@ from qmisniff.protocol import mbim
 
 USBMON, USBMON_MMAPPED, USBPCAP = 189, 220, 249
 LINK_TYPES = (USBMON, USBMON_MMAPPED, USBPCAP)
-INTERRUPT, CONTROL, BULK = 1, 2, 3
+ISOCHRONOUS, INTERRUPT, CONTROL, BULK = range(4)
 IN = 0x80
 SEND, GET = (0x21, 0x00), (0xA1, 0x01)
 INTERFACE = 8
@@ -35,10 +35,11 @@ def setup(code: tuple[int, int], length: int, value: int = 0, index: int = INTER
 
 
 class Bus:
-    """Makes the records of transfers to and from one device."""
+    """Makes the records of transfers to and from one device; `order` is the byte order of usbmon's machine."""
 
-    def __init__(self, link_type: int, device: int = 5, bus: int = 1) -> None:
+    def __init__(self, link_type: int, device: int = 5, bus: int = 1, order: str = "<") -> None:
         self.link_type = link_type
+        self.order = order
         self.device = device
         self.bus = bus
         self._next_id = device << 32
@@ -59,7 +60,7 @@ class Bus:
                 + data
             )  # fmt: skip
         begin = struct.pack(
-            "<QBBBBHBBqiiII", number, ord("C" if done else "S"), transfer, endpoint, self.device, self.bus,
+            self.order + "QBBBBHBBqiiII", number, ord("C" if done else "S"), transfer, endpoint, self.device, self.bus,
             0 if head else ord("-"), 0 if data else ord("<"), 1_767_225_600, 0, 0 if done else -115, *2 * [len(data)]
         )  # fmt: skip
         return begin + head.ljust(8, b"\0") + (bytes(16) if self.link_type == USBMON_MMAPPED else b"") + data
@@ -90,6 +91,16 @@ class Bus:
         data = struct.pack("<BBHHH", *GET, 0, INTERFACE, 0)
         return [Record(self.record(INTERRUPT, IN | 1, self.number(), True, b"", data))]
 
+    def isochronous(self, number: int, data: bytes, claimed: int) -> list[Record]:
+        """A transfer with so many descriptors, of which `claimed` are said to be there."""
+        descriptors = b"".join(struct.pack(self.order + "iIII", -18, 100 * at, 100, at) for at in range(number))
+        head = struct.pack(self.order + "II", 3, claimed)
+        body = self.record(ISOCHRONOUS, IN | 3, self.number(), True, head, descriptors + data)
+        if self.link_type == USBMON_MMAPPED:
+            rest = struct.pack(self.order + "IIII", 8, 1234, 0x200, claimed)
+            body = body[:48] + rest + body[64:]
+        return [Record(body)]
+
     def bulk(self, data: bytes) -> list[Record]:
         """Data of a bulk endpoint."""
         return [Record(self.record(BULK, IN | 2, self.number(), True, b"", data))]
@@ -116,11 +127,12 @@ def in_mbim(kind: int, buffer: bytes, txn: int = 7, fragment: int = 0) -> list[b
     ]
 
 
-def save(path: Path, link_type: int, records: Iterable[Record]) -> Path:
+def save(path: Path, link_type: int, records: Iterable[Record], order: str = "<") -> Path:
     """A pcap file with these records, one a millisecond."""
     with path.open("wb") as file:
-        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link_type))
+        file.write(struct.pack(order + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link_type))
         for number, (data, left_out) in enumerate(records):
             seconds, micro = divmod(number * _TICK_US, 1_000_000)
-            file.write(struct.pack("<IIII", 1_767_225_600 + seconds, micro, len(data), len(data) + left_out) + data)
+            head = (1_767_225_600 + seconds, micro, len(data), len(data) + left_out)
+            file.write(struct.pack(order + "IIII", *head) + data)
     return path

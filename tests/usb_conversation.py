@@ -127,10 +127,10 @@ _KINDS: tuple[Callable[[random.Random, Bus], list[Record]], ...] = (
 )  # fmt: skip
 
 
-def conversation(seed: int, link_type: int, length: int = 60) -> list[Record]:
+def conversation(seed: int, link_type: int, length: int = 60, order: str = "<") -> list[Record]:
     """What two modems of one bus and their host say to each other, from somewhere in the middle on."""
     rng = random.Random(f"{seed} {link_type}")
-    buses = Bus(link_type, 5), Bus(link_type, 6)
+    buses = Bus(link_type, 5, order=order), Bus(link_type, 6, order=order)
     queues = [[record for _ in range(length) for record in rng.choice(_KINDS)(rng, bus)] for bus in buses]
     records: list[Record] = []
     while queue := [each for each in queues if each]:

@@ -8,12 +8,12 @@ import shutil
 import sys
 import tempfile
 from bisect import bisect_right
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from qmisniff.cli.files import create, open_input
+from qmisniff.cli.files import create, open_input, say
 from qmisniff.cli.verbs import Verbs, definitions_option, registry, service_number
 from qmisniff.errors import CaptureFileError, UsageError
 from qmisniff.printable import plain
@@ -26,8 +26,11 @@ it from its folder of personal Lua plugins (About Wireshark > Folders), tshark w
 _PCAPNG_NOTES = """\
 Packets are copied as they are, with their times, options and comments, and so is everything in the file that is no
 packet. QRTR packets do not name their service: the packets that announced it come along, unless --only is said.
+Marks are those that the screen saves with a capture (qmisniff tui), as a comment.
+
 Another link type is written where nothing is lost by it: tap, qmisniff's own (exported PDUs with a tap
-header), or user0, bare QMUX frames as other tools write them."""
+header), or user0, bare QMUX frames as other tools write them. Of a USB capture both take the QMUX frames out, put
+together, with their times and directions; what that leaves out is counted. A USB capture is made of nothing else."""
 
 
 def add(verbs: Verbs) -> None:
@@ -54,7 +57,8 @@ def add(verbs: Verbs) -> None:
         "write chosen packets of a capture as another capture",
         "qmisniff export pcapng modem.pcapng -Y 'qmi.service == nas' -w nas.pcapng",
         "qmisniff export pcapng modem.pcapng --frames 1,5-9 -w few.pcapng",
-        "qmisniff export pcapng qmux.pcap --link tap -w modem.pcapng",
+        "qmisniff export pcapng modem.pcapng --marked -w marked.pcapng",
+        "qmisniff export pcapng usb.pcapng --link user0 -w qmux.pcapng",
         notes=_PCAPNG_NOTES,
     )
     added.add_argument("file", metavar="FILE", help="a pcapng or pcap file, - for standard input")
@@ -66,6 +70,7 @@ def add(verbs: Verbs) -> None:
         "--only", action="store_true", help="without the packets that say which services the others' ports offer"
     )
     added.add_argument("--frames", metavar="N,N-N,...", type=Numbers, help="only packets with these numbers")
+    added.add_argument("--marked", action="store_true", help="only packets that were marked on the screen and saved so")
     added.add_argument(
         "--link", choices=("tap", "user0"), help="the link type to write; that of the file where left out"
     )
@@ -110,18 +115,24 @@ def _plugin() -> Path:
 
 def pcapng(options: argparse.Namespace) -> int:
     """`qmisniff export pcapng`: write chosen packets of a capture as another capture."""
-    from qmisniff.export.link_types import CHANGES, LINK_TYPES
+    from qmisniff.export.link_types import Conversion
     from qmisniff.export.pcapng import Copier
-    from qmisniff.store.compressed import expand
+    from qmisniff.readers.compressed import expand
 
     with _input(options) as stream:
         expanded, damage = expand(stream, options.file)
         rows, beside = _chosen(options, expanded)
-        copier = Copier(expanded, options.file, CHANGES.get(options.link), LINK_TYPES.get(options.link))
+        if options.link is None:
+            conversion, copier = None, Copier(expanded, options.file)
+        else:  # sees all packets: what one carries others may say
+            conversion, rows = Conversion(options.link, rows), None
+            copier = Copier(expanded, options.file, conversion, conversion.link_type)
         with _output(options) as sink:
             copier.into(sink, rows)
-    why = f", {beside} of them because they say which services ports offer" if beside else ""
+    why = f", {beside} of them because the others mean nothing without" if beside else ""
     print(f"{copier.copied} packets{why}", file=sys.stderr)
+    for line in conversion.losses if conversion is not None else ():
+        say(line)
     damage = damage or copier.damage
     if damage:
         print(f"qmisniff: {plain(damage)}", file=sys.stderr)
@@ -165,22 +176,40 @@ def _chosen(options: argparse.Namespace, stream: BinaryIO) -> tuple[Container[in
     from qmisniff.store import Store
     from qmisniff.store.load import Loader
 
-    if options.filter is None and (options.only or options.frames is None):
-        return options.frames, 0
+    numbers = _numbers(options, stream)
+    if options.filter is None and (options.only or numbers is None):
+        return numbers, 0
     with registry(options) as definitions:
         chosen = compile_filter(options.filter, definitions) if options.filter is not None else None
         dissector, store = Dissector(definitions), Store()
         for _ in Loader(stream, options.file).into(store):
             pass
-        if chosen is None:
-            rows = frozenset(row for row in range(len(store)) if row in options.frames)
-        else:
+        passing: Iterable[int] = range(len(store))
+        if chosen is not None:
             passing = (row for found in chosen.rows(store, dissector) for row in found.rows)
-            rows = frozenset(row for row in passing if options.frames is None or row in options.frames)
+        rows = frozenset(row for row in passing if numbers is None or row in numbers)
         beside: frozenset[int] = frozenset()
         if not options.only:
-            beside = (announcing(store, rows, dissector) | transferring(store, rows)) - rows
+            beside = announcing(store, rows, dissector) - rows
+            if options.link is None:  # else messages are taken out of transfers, whole
+                beside |= transferring(store, rows) - rows
         return rows | beside, len(beside)
+
+
+def _numbers(options: argparse.Namespace, stream: BinaryIO) -> Container[int] | None:
+    """The rows that --frames and --marked name; None where neither is said."""
+    if not options.marked:
+        rows: Container[int] | None = options.frames
+        return rows
+    from qmisniff.export.notes import notes_in
+
+    marked = notes_in(stream).marked
+    if not marked:
+        raise UsageError(
+            f"{options.file}: no packet is marked",
+            "in `qmisniff tui` m marks, ctrl+s saves marks with a capture",
+        )
+    return frozenset(row for row in marked if options.frames is None or row in options.frames)
 
 
 @contextmanager
@@ -210,6 +239,10 @@ def _output(options: argparse.Namespace) -> Iterator[BinaryIO]:
         with nullcontext(sys.stdout.buffer) if options.write == "-" else create(path) as sink:
             yield sink
             sink.flush()
+    except UsageError:
+        if path.is_file() and options.write != "-":
+            path.unlink()  # a part of what was asked for would be taken for it all
+        raise
     except BrokenPipeError:
         raise
     except OSError as error:

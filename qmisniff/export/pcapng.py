@@ -8,7 +8,7 @@ packet its comments and options. A pcap file becomes pcapng with one interface.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from qmisniff import __version__, pcapng
@@ -28,9 +28,11 @@ class Packet(NamedTuple):
     data: bytes
     original: int
     options: bytes
+    order: str = "<"  # of the block
 
 
-Change = Callable[[int, Record, Packet], Packet]  # row, what is read of the packet, the packet
+# Row, what is read of the packet, the packet -> what is written instead of it.
+Change = Callable[[int, Record, Packet], Iterable[Packet]]
 
 
 class Copier:
@@ -72,8 +74,9 @@ class Copier:
                 sink.write(self._block(start, reader.offset))
                 continue
             if rows is None or row in rows:
-                sink.write(self._packet(row, step, start, order))
-                self.copied += 1
+                for block in self._packets(row, step, start, order):
+                    sink.write(block)
+                    self.copied += 1
             row += 1
 
     def _block(self, start: int, end: int) -> bytes:
@@ -87,19 +90,19 @@ class Copier:
             return block[:8] + struct.pack(order + "H", self._link_type) + block[10:]
         return block
 
-    def _packet(self, row: int, record: Record, start: int, order: str) -> bytes:
+    def _packets(self, row: int, record: Record, start: int, order: str) -> Iterator[bytes]:
         block = self._bytes(start, self._reader.offset)
         if self._reader.classic:
             seconds, fraction = struct.unpack_from(order + "II", block)
             ts = pcapng.split_ts(seconds * record.interface.ticks + fraction)
-            packet, order = Packet(0, ts, record.data, record.original, b""), "<"
+            packet = Packet(0, ts, record.data, record.original, b"")
         elif self._change is None:
-            return block
+            yield block
+            return
         else:
             packet = _taken_apart(block, record, order)
-        if self._change is not None:
-            packet = self._change(row, record, packet)
-        return _put_together(packet, order)
+        for each in [packet] if self._change is None else self._change(row, record, packet):
+            yield _put_together(each)
 
     def _bytes(self, start: int, end: int) -> bytes:
         self._stream.seek(start)
@@ -117,14 +120,15 @@ class Copier:
 
 def _taken_apart(block: bytes, record: Record, order: str) -> Packet:
     if struct.unpack_from(order + "I", block)[0] == pcapng.SIMPLE_PACKET.code:
-        return Packet(0, (0, 0), record.data, record.original, b"")
+        return Packet(0, (0, 0), record.data, record.original, b"", order)
     fixed = pcapng.PACKET.struct(order)
     interface, high, low, captured, original = fixed.unpack_from(block, 8)
     behind = 8 + fixed.size + (captured + 3 & ~3)
-    return Packet(interface, (high, low), record.data, original, block[behind:-4])
+    return Packet(interface, (high, low), record.data, original, block[behind:-4], order)
 
 
-def _put_together(packet: Packet, order: str) -> bytes:
+def _put_together(packet: Packet) -> bytes:
+    order = packet.order
     fixed = pcapng.PACKET.struct(order).pack(packet.interface, *packet.ts, len(packet.data), packet.original)
     content = fixed + packet.data + bytes(-len(packet.data) % 4) + packet.options
     length = struct.pack(order + "I", len(content) + 12)

@@ -32,6 +32,8 @@ def load(file: FileBytes, reader: RecordReader, store: Store) -> Iterator[int]:
             rows + len(piece.place) > _MOST_ROWS
             or (rows >= _FEW_ROWS and piece.window != pieces[-1].window)
             or piece.place[-1] - pieces[0].place[0] > MOST_BYTES
+            or piece.turned is not None
+            or pieces[-1].turned is not None
         ):
             yield _append(file, pieces, store)
             pieces, rows = [], 0
@@ -69,22 +71,30 @@ def _append(file: FileBytes, pieces: list[Frames], store: Store) -> int:
     for piece in pieces:
         lost.update((base + row, count) for row, count in piece.lost.items())
         base += len(piece.place)
-    start = int(place[0])
-    span = Span(file, start, int(place[-1]) + int(columns["length"][-1]) - start)
+    start, buffer = _buffer(file, pieces, columns["length"])
     columns["offset"] = place - start
     narrow = {name: _narrow(columns[name]).data for name in COLUMNS}
     if (columns["orig_len"] == columns["length"]).all():
         narrow["orig_len"] = narrow["length"]
-    chunk = Chunk(narrow, span, len(place), lost)
+    chunk = Chunk(narrow, buffer, len(place), lost)
     chunk.headers = headers, len(place)
+    data = np.frombuffer(buffer.all() if isinstance(buffer, Span) else buffer, np.uint8)
     seen = tracker.Seen(
-        np.frombuffer(span.all(), np.uint8), columns["offset"], columns["length"], columns["orig_len"], ts_ns,
+        data, columns["offset"], columns["length"], columns["orig_len"], ts_ns,
         columns["link"],
         headers.packet, headers.flow, headers.type, headers.txn, headers.msgid, headers.paired,
     )  # fmt: skip
     tracker.add(store.tracker, store.flows, seen)
     store.extend_chunks([chunk])
     return sum(lost.values())
+
+
+def _buffer(file: FileBytes, pieces: list[Frames], length: Numbers) -> tuple[int, Span | bytes]:
+    """The bytes of the frames of these pieces, and which place of theirs is the first in them."""
+    if pieces[0].turned is not None:
+        return 0, pieces[0].turned
+    start = int(pieces[0].place[0])
+    return start, Span(file, start, int(pieces[-1].place[-1]) + int(length[-1]) - start)
 
 
 def _joined(parts: list[Numbers]) -> Numbers:

@@ -2,7 +2,7 @@
 """A run of frames as columns and one buffer of bytes; no object for each frame.
 
 Written one frame at a time without numpy (live capture, small files), or handed over whole with columns that numpy made
-and a part of a file as the buffer (`qmisniff.store.bulk`). Either way a row is read the same.
+and a part of a file, or bytes made of it, as the buffer (`qmisniff.store.bulk`). Either way a row is read the same.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Chunk:
     of itself when a frame is appended, and keeps what it held."""
 
     def __init__(
-        self, columns: Mapping[str, memoryview], buffer: bytearray | Span, count: int, lost: dict[int, int]
+        self, columns: Mapping[str, memoryview], buffer: bytearray | bytes | Span, count: int, lost: dict[int, int]
     ) -> None:
         self.columns = columns
         self.buffer = buffer
@@ -105,7 +105,7 @@ class Chunk:
 
     @property
     def full(self) -> bool:
-        """Whether no frame can be appended: there is no room, or the bytes are a file's."""
+        """Whether no frame can be appended: there is no room, or the bytes came whole."""
         return self.count == CAPACITY or self._used > MOST_BYTES or not isinstance(self.buffer, bytearray)
 
     def append(self, frame: Frame, names: Names) -> None:

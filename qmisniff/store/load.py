@@ -13,8 +13,8 @@ from itertools import islice
 from typing import BinaryIO
 
 from qmisniff.capture_file import Reader
+from qmisniff.readers.compressed import expand, expand_pipe
 from qmisniff.store import Store
-from qmisniff.store.compressed import expand, expand_pipe
 from qmisniff.store.file_bytes import FileBytes
 
 _SMALL = 3 << 20  # bytes, about 20 thousand messages

@@ -19,6 +19,7 @@ from qmisniff.capture_file import (
     USERS,
     exported_pdu,
     frame_of,
+    is_turned,
     origin_of,
     user_link,
 )
@@ -30,6 +31,7 @@ from qmisniff.store.chunk import COLUMNS, Names
 from qmisniff.store.distinct import Distinct
 from qmisniff.store.flows import Flows
 from qmisniff.store.headers import Headers, Rows, gather, read_headers, where
+from qmisniff.store.usbmon import turn_headers
 
 _NS = 1_000_000_000
 _CODES = {"B": "u1", "H": "<u2", "i": "<i4", "I": "<u4", "q": "<i8", "x": "V1", "16s": "V16"}
@@ -45,10 +47,11 @@ class Frames(NamedTuple):
 
     window: int  # where the window of the file began that they were found in
     ts_ns: I8
-    place: I8  # in the file; the column `offset` is made of it
+    place: I8  # in the file, or in `turned`; the column `offset` is made of it
     columns: dict[str, Numbers]
     headers: Headers
     lost: dict[int, int]
+    turned: bytes | None = None  # what the frames are made of, where the file has it in another byte order
 
 
 class Describer:
@@ -63,6 +66,7 @@ class Describer:
     def one_by_one(self, records: list[Record]) -> Frames:
         """The columns of records that were read one at a time."""
         rows, lost, data, places = [], {}, bytearray(), []
+        turned = any(is_turned(record.interface) for record in records)
         for row, record in enumerate(records):
             number = self._origin(record.interface)
             frame = frame_of(record, self._names.origins[number])
@@ -74,15 +78,16 @@ class Describer:
                     frame.cpu & 0xFFFF, frame.link, frame.direction, frame.hook, frame.flags, frame.ts_ns,
                 )
             )  # fmt: skip
+            places.append(len(data) if turned else record.place + len(record.data) - len(frame.data))
             data += frame.data
-            places.append(record.place + len(record.data) - len(frame.data))
         table: list[tuple[int, ...]] = list(zip(*rows, strict=True))
         columns: dict[str, Numbers] = {
             name: np.array(column, code) for (name, code), column in zip(COLUMNS.items(), table[:-1], strict=True)
         }
         offset = columns.pop("offset").astype(np.int64)
         headers = self._headers(np.frombuffer(data, np.uint8), offset, columns)
-        return Frames(-1, np.array(table[-1], np.int64), np.array(places, np.int64), columns, headers, lost)
+        ts_ns, place = np.array(table[-1], np.int64), np.array(places, np.int64)
+        return Frames(-1, ts_ns, place, columns, headers, lost, bytes(data) if turned else None)
 
     def run(self, run: Run) -> Frames:
         """The columns of a run of records."""
@@ -112,17 +117,27 @@ class Describer:
             "hook": np.zeros(count, np.uint8),
             "flags": np.where(original > captured, np.uint8(Flag.TRUNCATED), np.uint8(0)),
         }
+        first, turned = int(starts[0]), None
         for number in _distinct(interface):
             rows = where(interface == number)
             columns["origin"][rows] = self._origin(run.interfaces[number])
             link_type = run.interfaces[number].link_type
             if link_type in USERS:
                 self._user(run.data, np.arange(count)[rows], link_type, offset, columns)
-            elif link_type in USB_LINK_TYPES and run.order == "<":
-                columns["link"][rows] = USB_LINK_TYPES[link_type]
+            elif link_type in USB_LINK_TYPES:
+                link = USB_LINK_TYPES[link_type]
+                columns["link"][rows] = link
+                if is_turned(run.interfaces[number]):
+                    if turned is None:
+                        turned = run.data[first : int(offset[-1]) + int(captured[-1])].copy()
+                    turn_headers(turned, offset[rows] - first, captured[rows].astype(np.int64), link)
             elif link_type == EXPORTED_PDU:
                 self._exported(run.data, rows, offset, columns)
-        return Frames(run.base, ts_ns, offset + run.base, columns, self._headers(run.data, offset, columns), lost)
+        if turned is None:
+            return Frames(run.base, ts_ns, offset + run.base, columns, self._headers(run.data, offset, columns), lost)
+        offset -= first
+        headers = self._headers(turned, offset, columns)
+        return Frames(run.base, ts_ns, offset, columns, headers, lost, turned.tobytes())
 
     def _headers(self, data: U1, offset: I8, columns: dict[str, Numbers]) -> Headers:
         headers = Headers.empty(len(offset))

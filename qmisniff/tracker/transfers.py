@@ -101,6 +101,11 @@ class Transfers:
         self.foreign_rows.append(row)
         self._noted[row] = _Noted(carries=False)
 
+    @property
+    def unfinished(self) -> list[int]:
+        """The rows with parts of messages that have not come to their end."""
+        return [row for row, noted in self._noted.items() if noted.unfinished is not None and noted.whole_in is None]
+
     def transfer(self, row: int) -> Transfer | None:
         """What is known about a row's transfer; None where its own bytes say it all."""
         noted = self._noted.get(row)

@@ -7,7 +7,8 @@ from bisect import bisect_right, insort
 
 
 class Annotations:
-    """Each packet may have any of them. Comments are saved with a capture, the rest lasts as long as the program."""
+    """Each packet may have any of them. Comments and marks are saved with a capture, the rest lasts as long as the
+    program."""
 
     def __init__(self) -> None:
         self.marked: set[int] = set()

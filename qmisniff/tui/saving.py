@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, BinaryIO
 from qmisniff.capture_file import Writer
 from qmisniff.errors import CaptureFileError
 from qmisniff.export import Detail, open_format
+from qmisniff.export.notes import Notes, noting
 from qmisniff.export.pcapng import Copier
-from qmisniff.store.compressed import expand
-from qmisniff.tui.comments import byte_order, commenting
+from qmisniff.readers import recognised
+from qmisniff.readers.compressed import expand
 
 if TYPE_CHECKING:
     from qmisniff.tui.session import Session
@@ -66,11 +67,11 @@ def _export(session: Session, form: str, rows: Sequence[int], sink: BinaryIO) ->
 
 
 def _copy(session: Session, source: Path, rows: Sequence[int], sink: BinaryIO) -> None:
-    """The packets with all that the file says of them, and the comments of the session."""
-    with source.open("rb") as file:
+    """The packets with all that the file says of them, and the notes of the session."""
+    with recognised(source.open("rb"), source, lambda text: None) as file:
         stream, damage = expand(file, source.name)
         with stream:
-            change = commenting(session.comments_in_file, session.notes.comments, byte_order(stream))
+            change = noting(session.notes_in_file, _notes(session, rows))
             copier = Copier(stream, source.name, change)
             copier.into(sink, rows if isinstance(rows, range) else frozenset(rows))
             if copier.copied < len(rows):
@@ -81,7 +82,7 @@ def _copy(session: Session, source: Path, rows: Sequence[int], sink: BinaryIO) -
 
 def _record(session: Session, rows: Sequence[int], sink: BinaryIO) -> None:
     """The packets as a capture writes them."""
-    store, comments = session.store, session.notes.comments
+    store, notes = session.store, _notes(session, rows)
     lost = session.feed.progress.lost if len(rows) == len(store) else None
 
     def write(written: BinaryIO) -> None:
@@ -89,11 +90,19 @@ def _record(session: Session, rows: Sequence[int], sink: BinaryIO) -> None:
         writer.write(map(store.frame, rows))
         writer.close(lost)
 
-    places = {place: comments[row] for place, row in enumerate(rows) if row in comments} if comments else {}
-    if not places:
+    if not notes.comments and not notes.marked:
         write(sink)
         return
+    places = list(enumerate(rows))
+    comments = {place: notes.comments[row] for place, row in places if row in notes.comments}
+    marked = {place for place, row in places if row in notes.marked}
     with tempfile.TemporaryFile() as plain:
         write(plain)
         plain.seek(0)
-        Copier(plain, "capture", commenting({}, places, "<")).into(sink)
+        Copier(plain, "capture", noting(Notes(), Notes(comments, marked))).into(sink)
+
+
+def _notes(session: Session, rows: Sequence[int]) -> Notes:
+    """The session's notes to go with these rows: where all of them are marked, marks would tell nothing apart."""
+    comments, marked = session.notes.comments, session.notes.marked
+    return Notes(comments, frozenset() if marked.issuperset(rows) else marked)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qmisniff.dissect import Dissector
+from qmisniff.export.notes import Notes, read_notes
 from qmisniff.store import Store
 from qmisniff.tui.annotations import Annotations
-from qmisniff.tui.comments import read_comments
 from qmisniff.tui.feed import Feed, FileInput, Input
 from qmisniff.tui.recording import Recording
 from qmisniff.tui.saving import EXPORTS, save
@@ -31,7 +31,7 @@ class Session:
         self.notes = Annotations()
         self.path = source.path if isinstance(source, FileInput) else None
         self.again: Callable[[], Session] | None = None  # opens the same once more
-        self.comments_in_file: dict[int, str] = {}
+        self.notes_in_file = Notes()
         self._comments_saved: dict[int, str] = {}
         self._saved = 0
 
@@ -45,12 +45,13 @@ class Session:
         """Whether comments were written that are in no file."""
         return self.notes.comments != self._comments_saved
 
-    def read_comments(self) -> None:
-        """Take in the comments that the file has; takes a second for a million packets."""
+    def read_notes(self) -> None:
+        """Take in the comments and marks that the file has; takes a second for a million packets."""
         if self.path is not None:
-            self.comments_in_file = read_comments(self.path)
-            self._comments_saved = dict(self.comments_in_file)
-            self.notes.comments = {**self.comments_in_file, **self.notes.comments}
+            found = self.notes_in_file = read_notes(self.path)
+            self._comments_saved = dict(found.comments)
+            self.notes.comments = {**found.comments, **self.notes.comments}
+            self.notes.marked = {*found.marked, *self.notes.marked}
 
     def save(self, path: Path, rows: Sequence[int] | None = None) -> int:
         """Write the packets received so far, or these rows, to a file; how many those are. Raises CaptureFileError.
@@ -62,6 +63,8 @@ class Session:
         if rows is None and path.suffix.lower() not in EXPORTS:
             self._saved = len(chosen)
             self._comments_saved = dict(self.notes.comments)
+            if self.path is not None and path.exists() and path.samefile(self.path):
+                self.notes_in_file = read_notes(path)
         return len(chosen)
 
     def comment(self, row: int, text: str) -> None:

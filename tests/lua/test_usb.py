@@ -159,9 +159,9 @@ def _found(name: str, at: int, size: int, value: object) -> Found:
     return Found(name, at if size else 0, size, value)
 
 
-@pytest.mark.parametrize("link_type", LINK_TYPES)
-def test_conversations(link_type: int, tmp_path: Path, script: Path) -> None:
-    capture = save(tmp_path / "usb.pcap", link_type, conversation(1, link_type))
+@pytest.mark.parametrize(("link_type", "order"), [*((each, "<") for each in LINK_TYPES), (189, ">"), (220, ">")])
+def test_conversations(link_type: int, order: str, tmp_path: Path, script: Path) -> None:
+    capture = save(tmp_path / "usb.pcap", link_type, conversation(1, link_type, order=order), order)
     assert not disagreements(script, capture)[:20]
 
 

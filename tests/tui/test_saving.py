@@ -11,8 +11,8 @@ import pytest
 
 from qmisniff.capture_file import Reader, Writer
 from qmisniff.errors import CaptureFileError
+from qmisniff.export.notes import MARK, Notes, read_notes
 from qmisniff.frame import Frame
-from qmisniff.tui.comments import read_comments
 from qmisniff.tui.feed import FileInput
 from qmisniff.tui.saving import write_file
 from qmisniff.tui.session import Session
@@ -32,7 +32,7 @@ def loaded(path: Path) -> Session:
     session = Session(FileInput(path), dissector())
     session.feed.start()
     session.feed._thread.join(10)
-    session.read_comments()
+    session.read_notes()
     return session
 
 
@@ -63,11 +63,11 @@ def test_comments_are_saved_and_come_back(make: object, file: Path, tmp_path: Pa
     session.save(saved)
     assert not session.comments_unsaved
     assert frames_in(saved) == frames_in(file)[:3] + (conversation()[3:] if make else [])
-    assert read_comments(saved) == {1: "second \u2713", 2: "third"}
+    assert read_notes(saved).comments == {1: "second \u2713", 2: "third"}
     again = loaded(saved)
     again.comment(1, "")
     again.save(saved)  # in the place of the file that is open
-    assert read_comments(saved) == {2: "third"}
+    assert read_notes(saved).comments == {2: "third"}
     assert len(frames_in(saved)) == len(session.store)
 
 
@@ -77,6 +77,67 @@ def test_what_a_file_says_of_its_packets_stays_byte_by_byte(file: Path, tmp_path
     loaded(file).save(tmp_path / "some.pcapng", [0, 2])
     assert frames_in(tmp_path / "some.pcapng") == [conversation()[0], conversation()[2]]
     assert struct.pack("<III", 0x0BAD, 12, 12) in (tmp_path / "some.pcapng").read_bytes()
+
+
+def test_a_comment_that_was_saved_can_be_taken_away_again(file: Path) -> None:
+    session = loaded(file)
+    for text in ("one", ""):
+        session.comment(1, text)
+        session.save(file)
+        assert read_notes(file).comments == ({1: text} if text else {})
+
+
+@pytest.mark.parametrize("make", [live, None])
+def test_marks_are_saved_and_come_back(make: object, file: Path, tmp_path: Path) -> None:
+    session = live() if make else loaded(file)
+    for row in (0, 2):
+        session.notes.toggle_mark(row)
+    session.comment(2, "third")
+    saved = tmp_path / "saved.pcapng"
+    session.save(saved)
+    assert read_notes(saved) == Notes({2: "third"}, {0, 2})
+    again = loaded(saved)
+    assert again.notes.marked == {0, 2} and not again.comments_unsaved
+    again.notes.toggle_mark(2)
+    again.save(saved)
+    assert read_notes(saved) == Notes({2: "third"}, {0})
+    assert frames_in(saved) == frames_in(file)[:3] + (conversation()[3:] if make else [])
+    again.notes.toggle_mark(0)
+    again.save(saved)
+    assert read_notes(saved) == Notes({2: "third"})
+
+
+@pytest.mark.parametrize("make", [live, None])
+def test_marks_tell_packets_apart_or_are_not_written(make: object, file: Path, tmp_path: Path) -> None:
+    session = live() if make else loaded(file)
+    session.notes.marked = {0, 2}
+    session.save(tmp_path / "a.pcapng", [1, 2])
+    assert read_notes(tmp_path / "a.pcapng") == Notes({}, {1})
+    session.save(tmp_path / "b.pcapng", [0, 2])
+    assert read_notes(tmp_path / "b.pcapng") == Notes()
+
+
+def test_wireshark_sees_marks_and_sets_them(tmp_path: Path) -> None:
+    session = live()
+    session.notes.toggle_mark(IDS)
+    session.comment(IDS, "look")
+    session.save(tmp_path / "x.pcapng")
+    command = ["editcap", "-a", f"{SIGNAL + 1}:{MARK}", str(tmp_path / "x.pcapng"), str(tmp_path / "y.pcapng")]
+    subprocess.run(command, capture_output=True, check=True)
+    shown = ["tshark", "-r", str(tmp_path / "y.pcapng"), "-Y", f'frame.comment == "{MARK}"', "-T", "fields"]
+    done = subprocess.run([*shown, "-e", "frame.number"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(row + 1) for row in sorted((IDS, SIGNAL))]
+    assert read_notes(tmp_path / "y.pcapng") == Notes({IDS: "look"}, {IDS, SIGNAL})
+
+
+def test_packets_of_a_file_that_tshark_has_read_are_saved(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    subprocess.run(["editcap", "-F", "nokiapcap", file, other], capture_output=True, check=True)
+    session = loaded(other)
+    session.comment(1, "second")
+    session.save(tmp_path / "saved.pcapng")
+    assert [each.data for each in frames_in(tmp_path / "saved.pcapng")] == [each.data for each in conversation()[:3]]
+    assert read_notes(tmp_path / "saved.pcapng").comments == {1: "second"}
 
 
 def test_comments_as_wireshark_reads_them(tmp_path: Path) -> None:
@@ -107,14 +168,14 @@ def test_comments_of_both_byte_orders(order: str, tmp_path: Path) -> None:
         section + interface + block(6, packet) + block(3, struct.pack(order + "I", 2) + b"ab\0\0")
         + block(6, packet + option(4, bytes(8)) + option(1, b"one") + option(1, b"two") + bytes(4)) + block(6, packet)
     )  # fmt: skip
-    assert read_comments(path) == {2: "one\ntwo"}
+    assert read_notes(path).comments == {2: "one\ntwo"}
 
 
 def test_no_comments_in_what_is_no_pcapng_or_damaged(file: Path, tmp_path: Path) -> None:
-    assert read_comments(tmp_path / "nowhere") == {} == read_comments(Path("/bin/sh"))
+    assert read_notes(tmp_path / "nowhere") == Notes() == read_notes(Path("/bin/sh"))
     for size in range(0, file.stat().st_size, 7):
         (tmp_path / "cut").write_bytes(file.read_bytes()[:size])
-        assert read_comments(tmp_path / "cut") == {}
+        assert read_notes(tmp_path / "cut") == Notes()
 
 
 def test_a_file_that_was_cut_meanwhile_is_not_saved_as_if_whole(file: Path, tmp_path: Path) -> None:
@@ -154,4 +215,4 @@ def test_a_comment_longer_than_an_option_is_cut_between_characters(tmp_path: Pat
     session = live()
     session.comment(0, "\u2713" * 30_000)
     session.save(tmp_path / "x")
-    assert read_comments(tmp_path / "x") == {0: "\u2713" * 21_845}
+    assert read_notes(tmp_path / "x").comments == {0: "\u2713" * 21_845}

@@ -91,7 +91,7 @@ class Desk(Screen[None], inherit_bindings=False):
         if sieve.problem and (before is None or not before.filter_problem):
             self.notify(plain(sieve.problem), severity="error", markup=False, timeout=15)
         if not now.progress.running and (before is None or before.progress.running):
-            self.run_worker(self._read_comments, thread=True, exit_on_error=False)
+            self.run_worker(self._read_notes, thread=True, exit_on_error=False)
         self._standing = now
         self.packets.empty_text = _empty_text(self.session.feed.name, now)
         self.show_more(sieve.rows if self.paused is None else self.paused)
@@ -102,10 +102,10 @@ class Desk(Screen[None], inherit_bindings=False):
             self.show_packet(row)
         self.show_standing()
 
-    def _read_comments(self) -> None:
-        """The comments that the file has, once it is loaded."""
-        self.session.read_comments()
-        if self.session.comments_in_file:
+    def _read_notes(self) -> None:
+        """The comments and marks that the file has, once it is loaded."""
+        self.session.read_notes()
+        if any(self.session.notes_in_file):
             self.app.call_from_thread(self.packets.refresh)
 
     def standing(self) -> Standing:

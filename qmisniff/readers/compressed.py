@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, BinaryIO, NamedTuple
 
 from qmisniff.errors import CaptureFileError
+from qmisniff.readers.converted import Converted
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _PIECE = 1 << 20
@@ -23,7 +24,7 @@ _DAMAGE = (EOFError, zlib.error, OSError)
 
 
 class Expanded(NamedTuple):
-    """A file to read, and what is wrong with the compressed one it came from, "" where nothing is."""
+    """A file to read, and what is wrong with the one it was made of, "" where nothing is."""
 
     stream: BinaryIO
     damage: str
@@ -32,6 +33,8 @@ class Expanded(NamedTuple):
 def expand(stream: BinaryIO, name: str) -> Expanded:
     """The stream itself, or its content where it is compressed. Raises CaptureFileError for one that grows beyond all
     measure, and for zstd where Python cannot read it."""
+    if isinstance(stream, Converted):
+        return Expanded(stream, stream.damage)
     start = stream.read(4)
     stream.seek(0)
     if not _is_compressed(start):
@@ -46,6 +49,19 @@ def expand(stream: BinaryIO, name: str) -> Expanded:
         raise
     file.seek(0)
     return Expanded(file, source.damage)
+
+
+def beginning(stream: BinaryIO, name: str, size: int) -> bytes:
+    """Up to so many bytes that the content of a stream begins with; the stream stands at its own beginning again.
+
+    Raises CaptureFileError as `expand` does.
+    """
+    start = stream.read(4)
+    stream.seek(0)
+    content = io.BufferedReader(Expanding(stream, start, name)) if _is_compressed(start) else stream
+    data = content.read(size)
+    stream.seek(0)
+    return data
 
 
 def expand_pipe(stream: BinaryIO, name: str) -> Expanding | None:
