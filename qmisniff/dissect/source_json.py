@@ -63,7 +63,7 @@ class JsonWriter(ValuesWriter):
     @staticmethod
     def put_heads(into: list[str], types: list[int], lengths: list[int]) -> None:  # type: ignore[override]
         kind, length = (types, lengths) if len(types) > 1 else (types[0], lengths[0])
-        into.append(f',"qmi.tlv.type":{kind},"qmi.tlv.length":{length}')
+        into.append(f',"qmi.tlv.type":{kind},"qmi.tlv.length":{length}'.replace(" ", ""))
 
     # ---- arrays ----
 
