@@ -7,24 +7,31 @@ The keys and commas of fields that follow each other are one format string; only
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, NamedTuple
 
 from qmisniff.definitions.fields import Enums, bit_spec
-from qmisniff.definitions.model import BitField, Bytes, Number, Text, Type
+from qmisniff.definitions.model import Address, BitField, Bytes, Number, Text, Type
 from qmisniff.dissect import values
 from qmisniff.dissect.source import DECODED, Writer, characters_from
 from qmisniff.dissect.source_values import Columns, ValuesWriter
 from qmisniff.field import Kind
 
 
+class _Literal(NamedTuple):
+    """A piece of text that is always the same; any other piece is an expression."""
+
+    text: str
+
+
 class JsonWriter(ValuesWriter):
-    """Holds back the pieces of text, expressions all, until they are added to the output at once (`held`). What it
-    writes is only used where nothing is wrong: what was collected of an array counts when the function returns."""
+    """Holds back the pieces of text until they are added to the output at once (`held`). What it writes is only used
+    where nothing is wrong: what was collected of an array counts when the function returns."""
 
     def __init__(self, enums: Enums, careful: bool) -> None:
         super().__init__(enums, careful)
-        self.held: list[str] = []
+        self.held: list[str | _Literal] = []
 
     def source(self) -> str:
         self.settle()
@@ -35,9 +42,18 @@ class JsonWriter(ValuesWriter):
         return Writer.source(self)
 
     def settle(self) -> None:
-        held, self.held = self.held, []
-        if held:
-            self.add(f"o += ({', '.join(held)},)")
+        pieces = [self.const(each.text) if isinstance(each, _Literal) else each for each in self.held]
+        self.held = []
+        if pieces:
+            self.add(f"o += ({', '.join(pieces)},)")
+
+    def literal(self, text: str) -> None:
+        """Hold back text that follows what is held."""
+        last = self.held[-1] if self.held else None
+        if isinstance(last, _Literal):
+            self.held[-1] = _Literal(last.text + text)
+        else:
+            self.held.append(_Literal(text))
 
     # ---- one value ----
 
@@ -46,19 +62,31 @@ class JsonWriter(ValuesWriter):
             super().leaf(kind, path, target, var, at, size)
             return
         texts = _texts(kind, path, self.enums)
-        if len(texts) > 1 or (_is_short(kind) and not _is_plain(kind)):
+        if len(texts) > 1 or _is_scaled_short(kind):
             self.held.append(f"{self.const(_Memory(_together(texts)))}[{var}]")
-        elif isinstance(kind, Number) and not _is_short(kind) and kind.form != "f" and not kind.truth:
+        elif isinstance(kind, Number) and kind.truth:
+            true, false = (self.const(f',"{path}":{word}') for word in ("true", "false"))
+            self.held.append(f"({true} if {var} else {false})")
+        elif isinstance(kind, Number) and kind.size == 1:
+            self.put(path, f"{self.const(_BYTES)}[{var}]")
+        elif isinstance(kind, Number) and kind.form != "f":
             self.put(path, f"f'{{{self.converted(kind, var)}}}'")
         else:
             self.put(path, f"{self.const(texts[0].text)}({var})")
 
     def put(self, path: str, value: str) -> None:
-        self.held += (self.const(f',"{path}":'), value)
+        self.literal(f',"{path}":')
+        self.held.append(value)
 
     def put_list(self, path: str, numbers: list[str]) -> None:
-        shown = ",".join(number if number.isdigit() else f"{{{number}}}" for number in numbers)
-        self.put(path, f"f'[{shown}]'" if len(numbers) > 1 else f"f'{shown}'")
+        self.literal(f',"{path}":' + "[" * (len(numbers) > 1))
+        for at, number in enumerate(numbers):
+            self.literal("," * (at > 0))
+            if number.isdigit():
+                self.literal(number)
+            else:
+                self.held.append(f"f'{{{number}}}'")
+        self.literal("]" * (len(numbers) > 1))
 
     @staticmethod
     def put_heads(into: list[str], types: list[int], lengths: list[int]) -> None:  # type: ignore[override]
@@ -72,16 +100,17 @@ class JsonWriter(ValuesWriter):
             (name, text, var) for path, kind, var in found.columns for name, text in _texts(kind, path, self.enums)
         ]
         with self.block(f"if len({found.var}) > 1:"):
+            self.add(f"n = len({found.var})")
             self.unzip(found)
             for at, (name, text, var) in enumerate(names):
-                self.held.append(self.const(f'{"]" if at else ""},"{name}":['))
-                all_texts = _ALL.get(text)
-                self.held.append(
-                    f"{self.const(all_texts)}({var})"
-                    if all_texts
-                    else f"{self.const(_COMMA_JOIN)}(map({self.const(text)}, {var}))"
-                )
-            self.held.append("']'")
+                self.literal(f'{"]" if at else ""},"{name}":[')
+                if text is str:
+                    self.held.append(f"{self.const(_WHOLE)}[n] % (*{var},)")
+                elif text in _ALL:
+                    self.held.append(f"{self.const(_ALL[text])}({var})")
+                else:
+                    self.held.append(f"{self.const(_COMMA_JOIN)}(map({self.const(text)}, {var}))")
+            self.literal("]")
             self.settle()
         with self.block(f"elif {found.var}:"):
             self.add(
@@ -121,19 +150,25 @@ class _Memory(dict[Any, str]):
         return text
 
 
-class _Decimals(dict[int, str]):
-    """A number of at most two bytes -> its text: finding it costs a quarter of making it."""
+class _Templates(dict[int, str]):
+    """A count -> the format string for as many whole numbers."""
 
-    def __missing__(self, number: int) -> str:
-        text = self[number] = str(number)
+    _LIMIT = 256
+
+    def __missing__(self, count: int) -> str:
+        text = ",".join(["%d"] * count)
+        if count < self._LIMIT:
+            self[count] = text
         return text
 
 
-_DECIMAL = _Decimals().__getitem__
+_WHOLE = _Templates()
+_BYTES = {number: str(number) for number in range(-128, 256)}  # numbers of one byte
 
 
-def _is_short(kind: Type) -> bool:
-    return isinstance(kind, Number) and kind.size <= 2
+def _is_scaled_short(kind: Type) -> bool:
+    """A number of so few bytes that texts can be remembered, but shown otherwise than it is."""
+    return isinstance(kind, Number) and kind.size <= 2 and not _is_plain(kind) and not kind.truth
 
 
 def _is_plain(kind: Type) -> bool:
@@ -151,7 +186,7 @@ def _texts(kind: Type, path: str, enums: Enums) -> list[_Named]:
         named.append(_Named(f"{path}.label", _Memory(lambda number: quote(labels.text(number))).__getitem__))
     for bits in kind.bits:
         spec = bit_spec(path, bits, kind.size, enums)
-        named.append(_Named(spec.name, _bits(bits, _truth if spec.kind is Kind.BOOL else str)))
+        named.append(_Named(spec.name, _bits(bits, _TRUTH if spec.kind is Kind.BOOL else str)))
         if spec.labels is not None:
             named.append(_Named(f"{spec.name}.label", _bits(bits, _label(spec.labels))))
     return named
@@ -169,12 +204,16 @@ def _bits(bits: BitField, text: Callable[[int], str]) -> Callable[[int], str]:
 def _number(kind: Number) -> Callable[[Any], str]:
     num, den = kind.num, kind.den
     if kind.truth:
-        return _truth
+        return _TRUTH
     if _is_plain(kind):
-        return _DECIMAL if kind.size <= 2 else str
+        return _BYTES.__getitem__ if kind.size == 1 else str
     if kind.form == "f":
         return _real if num == den == 1 else lambda number: _real(number * num / den)
-    return lambda number: str(number * num / den if den != 1 else number * num)
+
+    def scaled(number: int) -> str:
+        return str(number * num / den if den != 1 else number * num)
+
+    return _Memory(scaled).__getitem__ if kind.size <= 2 else scaled
 
 
 def _together(texts: Sequence[_Named]) -> Callable[[Any], str]:
@@ -184,6 +223,9 @@ def _together(texts: Sequence[_Named]) -> Callable[[Any], str]:
 
 def _truth(number: float) -> str:
     return "true" if number != 0 else "false"
+
+
+_TRUTH = _Memory(_truth).__getitem__
 
 
 def _real(number: float) -> str:
@@ -203,8 +245,17 @@ def _characters(kind: Type) -> Callable[[Any], str]:
         return quote
     if isinstance(kind, Text) and kind.encoding == "string":
         return _string
-    decode = characters_from(kind)
-    return lambda raw: quote(decode(raw))
+    return _quoted(characters_from(kind), isinstance(kind, Address))
+
+
+@cache
+def _quoted(decode: Callable[[bytes], str], repeats: bool) -> Callable[[Any], str]:
+    """The texts of addresses are remembered: there are few in a capture, and each many times."""
+
+    def text(raw: bytes) -> str:
+        return quote(decode(raw))
+
+    return _Memory(text).__getitem__ if repeats else text
 
 
 def _hex(value: bytes) -> str:
@@ -212,8 +263,12 @@ def _hex(value: bytes) -> str:
 
 
 def _string(raw: bytes) -> str:
-    # Nothing in it has to be looked at twice, as a rule.
-    return quote(values.text(raw)) if raw.translate(None, _ORDINARY) else f'"{raw.decode()}"'
+    if 0 not in raw:
+        try:
+            return quote(raw.decode())
+        except UnicodeDecodeError:
+            pass
+    return quote(values.text(raw))
 
 
 def _strings(column: Sequence[bytes]) -> str:
