@@ -33,7 +33,7 @@ class MessageDecoder:
         into: dict[str, Any] = {}
         return into if self._values.decode(data, start, end, into) else None
 
-    def json(self, data: bytes, start: int, end: int) -> list[str] | None:
-        """The same as pieces of JSON text, each beginning with a comma."""
+    def json(self, data: bytes, start: int, end: int) -> str | None:
+        """The same as JSON text that begins with a comma, where there is any."""
         pieces: list[str] = []
-        return pieces if self._json.decode(data, start, end, pieces) else None
+        return "".join(pieces) if self._json.decode(data, start, end, pieces) else None

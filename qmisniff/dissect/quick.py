@@ -45,6 +45,8 @@ class Quick:
     def decode(self, data: bytes, start: int, end: int, into: Any) -> bool:
         """Decode all TLVs into `into`, which is empty; False where anything at all is wrong or not known: then `into`
         holds rubbish."""
+        if start == end:
+            return not self._needed
         known = self._of_size.get(end - start, self._last)
         if known is not None:
             try:
