@@ -6,14 +6,16 @@ The keys and commas of fields that follow each other are one format string; only
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from json.encoder import encode_basestring_ascii as quote
+from struct import Struct
 from typing import Any, NamedTuple
 
 from qmisniff.definitions.fields import Enums, bit_spec
-from qmisniff.definitions.model import Address, BitField, Bytes, Number, Text, Type
+from qmisniff.definitions.model import Address, BitField, Bytes, Length, Number, Text, Type
 from qmisniff.dissect import values
+from qmisniff.dissect.fixed import is_bytes, number_from, size_of, struct_code
 from qmisniff.dissect.source import DECODED, Writer, characters_from
 from qmisniff.dissect.source_values import Columns, ValuesWriter
 from qmisniff.field import Kind
@@ -32,6 +34,7 @@ class JsonWriter(ValuesWriter):
     def __init__(self, enums: Enums, careful: bool) -> None:
         super().__init__(enums, careful)
         self.held: list[str | _Literal] = []
+        self.groups: dict[str, Sequence[tuple[str, Type]]] = {}  # by the variable that holds their bytes
 
     def source(self) -> str:
         self.settle()
@@ -57,9 +60,21 @@ class JsonWriter(ValuesWriter):
 
     # ---- one value ----
 
+    def leaves(self, leaves: Sequence[tuple[str, Type]]) -> None:
+        """Neighbours that can have few values, flags and enums, are looked up together."""
+        for group in _groups(leaves, self.enums):
+            if len(group) == 1:
+                self.value(group[0][1], group[0][0], "o")
+                continue
+            size = sum(size_of(kind) for _, kind in group)
+            self.groups[self.value(Bytes(Length("fixed", size)), "", "o")] = group
+
     def leaf(self, kind: Type, path: str, target: str, var: str, at: str, size: str) -> None:
         if self.in_array:
             super().leaf(kind, path, target, var, at, size)
+            return
+        if var in self.groups:
+            self.held.append(f"{self.const(_Memory(_all_of(self.groups[var], self.enums)))}[{var}]")
             return
         texts = _texts(kind, path, self.enums)
         if len(texts) > 1 or _is_scaled_short(kind):
@@ -219,6 +234,47 @@ def _number(kind: Number) -> Callable[[Any], str]:
 def _together(texts: Sequence[_Named]) -> Callable[[Any], str]:
     """The text of a value under all its names, keys included."""
     return lambda number: "".join([f',"{name}":{text(number)}' for name, text in texts])
+
+
+def _groups(leaves: Sequence[tuple[str, Type]], enums: Enums) -> Iterator[list[tuple[str, Type]]]:
+    """Neighbours together, as long as they have few values together."""
+    group: list[tuple[str, Type]] = []
+    values_of_group = 1
+    for path, kind in leaves:
+        many = _values_of(kind, enums)
+        if group and values_of_group * many > _FEW:
+            yield group
+            group, values_of_group = [], 1
+        group.append((path, kind))
+        values_of_group *= many
+    yield group
+
+
+_FEW = 256
+_MANY = _FEW + 1
+
+
+def _values_of(kind: Type, enums: Enums) -> int:
+    """How many values a field has in messages as they are."""
+    if isinstance(kind, Number) and not kind.bits:
+        if kind.truth:
+            return 2
+        if kind.enum:
+            return len(enums[kind.enum]) + 1
+    return _MANY
+
+
+def _all_of(group: Sequence[tuple[str, Type]], enums: Enums) -> Callable[[bytes], str]:
+    """The bytes of neighbours -> their text, keys included."""
+    layout = Struct("<" + "".join(struct_code(kind) for _, kind in group))
+    texts = [_together(_texts(kind, path, enums)) for path, kind in group]
+    numbers = [number_from(kind) if is_bytes(kind) else None for _, kind in group]
+
+    def text(raw: bytes) -> str:
+        found = (number(value) if number else value for number, value in zip(numbers, layout.unpack(raw), strict=True))
+        return "".join(text(value) for text, value in zip(texts, found, strict=True))
+
+    return text
 
 
 def _truth(number: float) -> str:

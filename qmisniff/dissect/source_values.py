@@ -77,7 +77,9 @@ class ValuesWriter(Writer):
             lengths.append(head.size_var if size is None else str(size))
             if size is None:
                 self.end = head.end
-            if part.kind is not None and _is_straight(part.kind):
+            if leaves is not None:
+                self.leaves(leaves)
+            elif part.kind is not None and _is_straight(part.kind):
                 self.fields(part.kind, part.path, "o")
             else:
                 self.flush()
@@ -92,6 +94,11 @@ class ValuesWriter(Writer):
         for path, found in (("qmi.tlv.type", types), ("qmi.tlv.length", lengths)):
             self.put_list(path, found)
         self.settle()
+
+    def leaves(self, leaves: Sequence[tuple[str, Type]]) -> None:
+        """Fields of fixed size that nothing else refers to."""
+        for path, kind in leaves:
+            self.value(kind, path, "o")
 
     @staticmethod
     def put_heads(into: dict[str, Any], types: list[int], lengths: list[int]) -> None:
