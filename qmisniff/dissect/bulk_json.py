@@ -9,6 +9,7 @@ which anything is wrong, go the long way, one by one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -188,20 +189,20 @@ class BulkJson:
 
     def _values(self, rows: Rows, chosen: Numbers, heads: Numbers) -> list[str | None]:
         """The text of the TLVs of each message; None where there is none, or something is wrong with it."""
-        texts: list[str | None] = [None] * len(chosen)
         places = np.flatnonzero(heads != _NONE)
-        if not len(places):
-            return texts
-        kinds = np.array(self._kinds)[heads[places]]
+        kinds = np.array(self._kinds, np.int64)[heads[places]]
         # Messages of a kind and a length have the same TLVs, as a rule.
-        places = places[np.argsort(kinds << 16 | rows.tlv_length[chosen[places]], kind="stable")]
+        order = np.argsort(kinds << 16 | rows.tlv_length[chosen[places]], kind="stable")
+        places, kinds = places[order], kinds[order]
         which = chosen[places]
-        start = rows.offset[which] + rows.message[which] + qmi.SERVICE_HEADER.size
-        data, decoders = rows.data, [self._decoders[kind] for kind in self._kinds]
-        for place, head, first, length in zip(
-            *(places.tolist(), heads[places].tolist(), start.tolist(), rows.tlv_length[which].tolist()), strict=True
-        ):
-            texts[place] = decoders[head].json(data[first : first + length], 0, length)
+        starts = (rows.offset[which] + rows.message[which] + qmi.SERVICE_HEADER.size).tolist()
+        sizes = rows.tlv_length[which].tolist()
+        bounds = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(kinds)] if len(kinds) else []
+        texts: list[str | None] = [None] * len(chosen)
+        for first, last in pairwise(bounds):
+            found = self._decoders[kinds[first]].json_texts(rows.data, starts[first:last], sizes[first:last])
+            for place, text in zip(places[first:last].tolist(), found, strict=True):
+                texts[place] = text
         return texts
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qmisniff.definitions.fields import Enums
@@ -37,3 +38,7 @@ class MessageDecoder:
         """The same as JSON text that begins with a comma, where there is any."""
         pieces: list[str] = []
         return "".join(pieces) if self._json.decode(data, start, end, pieces) else None
+
+    def json_texts(self, data: bytes, starts: Sequence[int], sizes: Sequence[int]) -> list[str | None]:
+        """The same of many messages, by where their TLVs begin and how many bytes these are."""
+        return self._json.texts(data, starts, sizes)

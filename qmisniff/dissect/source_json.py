@@ -13,9 +13,9 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from qmisniff.definitions.fields import Enums, bit_spec
-from qmisniff.definitions.model import Address, BitField, Bytes, Length, Number, Text, Type
+from qmisniff.definitions.model import Address, BitField, Bytes, Number, Text, Type
 from qmisniff.dissect import values
-from qmisniff.dissect.fixed import is_bytes, number_from, size_of, struct_code
+from qmisniff.dissect.fixed import is_bytes, size_of, struct_code
 from qmisniff.dissect.source import DECODED, Writer, characters_from
 from qmisniff.dissect.source_values import Columns, ValuesWriter
 from qmisniff.field import Kind
@@ -67,7 +67,7 @@ class JsonWriter(ValuesWriter):
                 self.value(group[0][1], group[0][0], "o")
                 continue
             size = sum(size_of(kind) for _, kind in group)
-            self.groups[self.value(Bytes(Length("fixed", size)), "", "o")] = group
+            self.groups[self.value(Number("u", size), "", "o")] = group
 
     def leaf(self, kind: Type, path: str, target: str, var: str, at: str, size: str) -> None:
         if self.in_array:
@@ -82,8 +82,8 @@ class JsonWriter(ValuesWriter):
         elif isinstance(kind, Number) and kind.truth:
             true, false = (self.const(f',"{path}":{word}') for word in ("true", "false"))
             self.held.append(f"({true} if {var} else {false})")
-        elif isinstance(kind, Number) and kind.size == 1:
-            self.put(path, f"{self.const(_BYTES)}[{var}]")
+        elif isinstance(kind, Number) and kind.size <= 2:
+            self.put(path, f"{self.const(_DECIMALS)}[{var}]")
         elif isinstance(kind, Number) and kind.form != "f":
             self.put(path, f"f'{{{self.converted(kind, var)}}}'")
         else:
@@ -177,8 +177,17 @@ class _Templates(dict[int, str]):
         return text
 
 
+class _Decimals(dict[int, str]):
+    """A number of at most two bytes -> its text: finding it costs a third of making it."""
+
+    def __missing__(self, number: int) -> str:
+        text = self[number] = str(number)
+        return text
+
+
 _WHOLE = _Templates()
-_BYTES = {number: str(number) for number in range(-128, 256)}  # numbers of one byte
+_DECIMALS = _Decimals()
+_DECIMAL = _DECIMALS.__getitem__
 
 
 def _is_scaled_short(kind: Type) -> bool:
@@ -221,7 +230,7 @@ def _number(kind: Number) -> Callable[[Any], str]:
     if kind.truth:
         return _TRUTH
     if _is_plain(kind):
-        return _BYTES.__getitem__ if kind.size == 1 else str
+        return _DECIMAL if kind.size <= 2 else str
     if kind.form == "f":
         return _real if num == den == 1 else lambda number: _real(number * num / den)
 
@@ -236,27 +245,31 @@ def _together(texts: Sequence[_Named]) -> Callable[[Any], str]:
     return lambda number: "".join([f',"{name}":{text(number)}' for name, text in texts])
 
 
-def _groups(leaves: Sequence[tuple[str, Type]], enums: Enums) -> Iterator[list[tuple[str, Type]]]:
-    """Neighbours together, as long as they have few values together."""
-    group: list[tuple[str, Type]] = []
-    values_of_group = 1
-    for path, kind in leaves:
-        many = _values_of(kind, enums)
-        if group and values_of_group * many > _FEW:
-            yield group
-            group, values_of_group = [], 1
-        group.append((path, kind))
-        values_of_group *= many
-    yield group
+_FEW = 1024
 
 
-_FEW = 256
+def _groups(leaves: Sequence[tuple[str, Type]], enums: Enums) -> Iterator[Sequence[tuple[str, Type]]]:
+    """Neighbours together, as long as they have few values together and fill a whole number."""
+    at = 0
+    while at < len(leaves):
+        size, many, best = 0, 1, 1
+        for stop, (_, kind) in enumerate(leaves[at:], 1):
+            size += size_of(kind)
+            many *= _values_of(kind, enums)
+            if many > _FEW or size > 8:
+                break
+            if size in (2, 4, 8):
+                best = stop
+        yield leaves[at : at + best]
+        at += best
+
+
 _MANY = _FEW + 1
 
 
 def _values_of(kind: Type, enums: Enums) -> int:
     """How many values a field has in messages as they are."""
-    if isinstance(kind, Number) and not kind.bits:
+    if isinstance(kind, Number) and not kind.bits and not is_bytes(kind):
         if kind.truth:
             return 2
         if kind.enum:
@@ -264,14 +277,13 @@ def _values_of(kind: Type, enums: Enums) -> int:
     return _MANY
 
 
-def _all_of(group: Sequence[tuple[str, Type]], enums: Enums) -> Callable[[bytes], str]:
-    """The bytes of neighbours -> their text, keys included."""
+def _all_of(group: Sequence[tuple[str, Type]], enums: Enums) -> Callable[[int], str]:
+    """Neighbours as one number -> their text, keys included."""
     layout = Struct("<" + "".join(struct_code(kind) for _, kind in group))
     texts = [_together(_texts(kind, path, enums)) for path, kind in group]
-    numbers = [number_from(kind) if is_bytes(kind) else None for _, kind in group]
 
-    def text(raw: bytes) -> str:
-        found = (number(value) if number else value for number, value in zip(numbers, layout.unpack(raw), strict=True))
+    def text(number: int) -> str:
+        found = layout.unpack(number.to_bytes(layout.size, "little"))
         return "".join(text(value) for text, value in zip(texts, found, strict=True))
 
     return text
@@ -300,7 +312,7 @@ def _characters(kind: Type) -> Callable[[Any], str]:
     if isinstance(kind, Text) and kind.encoding == DECODED:
         return quote
     if isinstance(kind, Text) and kind.encoding == "string":
-        return _string
+        return _SHORT_STRING if kind.length.form == "fixed" and kind.length.size <= 3 else _string
     return _quoted(characters_from(kind), isinstance(kind, Address))
 
 
@@ -319,12 +331,10 @@ def _hex(value: bytes) -> str:
 
 
 def _string(raw: bytes) -> str:
-    if 0 not in raw:
-        try:
-            return quote(raw.decode())
-        except UnicodeDecodeError:
-            pass
-    return quote(values.text(raw))
+    return quote(raw.decode() if raw.isascii() and 0 not in raw else values.text(raw))
+
+
+_SHORT_STRING = _Memory(_string).__getitem__  # the codes of countries and networks: few, and each many times
 
 
 def _strings(column: Sequence[bytes]) -> str:
