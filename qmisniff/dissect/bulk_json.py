@@ -112,7 +112,7 @@ class BulkJson:
         self, rows: Rows, chosen: Numbers, heads: Numbers, frame: Callable[[int], tuple[Frame, Context]]
     ) -> Iterator[str]:
         values = self._values(rows, chosen, heads)
-        irregular = [place for place, text in enumerate(values) if text is None]
+        irregular = [place for place, text in enumerate(values) if text is None] if None in values else []
         # A line is put together of a piece of each column.
         columns = [*self._beginnings(rows, chosen, heads), values, _ends(rows, chosen)]
         width = len(columns)
@@ -173,10 +173,10 @@ class BulkJson:
             map(column.__getitem__, places.tolist()) for column in zip(*texts, strict=True)
         )
         return [
-            *(beginning, map(str, (chosen + rows.first + 1).tolist())),
+            *(beginning, map(repr, (chosen + rows.first + 1).tolist())),
             *(before_time, *time_texts(rows.ts_ns[chosen])),
             *(before_epoch, *epoch_texts(rows.ts_ns[chosen])),
-            *(before_txn, map(str, rows.txn[chosen].tolist()), before_tlvs),
+            *(before_txn, map(repr, rows.txn[chosen].tolist()), before_tlvs),
         ]
 
     def _around(self, head: int, size: int, length: int) -> tuple[str, str, str, str, str]:
@@ -225,16 +225,19 @@ def _head_keys(rows: Rows, which: Numbers, message: int, size: slice) -> list[by
 
 def _ends(rows: Rows, chosen: Numbers) -> list[str]:
     """The text of each frame behind its TLVs: padding, request or response."""
-    texts = [""] * len(chosen)
+    texts = ["}\n"] * len(chosen)
     end = rows.message[chosen].astype(np.int64) + qmi.SERVICE_HEADER.size + rows.tlv_length[chosen]
     start, stop = rows.offset[chosen] + end, rows.offset[chosen] + rows.length[chosen]
-    for place in np.flatnonzero(start < stop).tolist():
-        texts[place] = f',"qrtr.padding":"{rows.data[int(start[place]) : int(stop[place])].hex()}"'
-    partner, row = rows.partner[chosen].tolist(), (chosen + rows.first).tolist()
-    waited = rows.response_ns[chosen].tolist()
-    for place in np.flatnonzero(rows.partner[chosen] != _NONE).tolist():
-        if partner[place] < row[place]:
-            texts[place] += f',"qmi.response_to":{partner[place] + 1},"qmi.time":{waited[place] / 1e9!r}'
+    partner, row, waited = rows.partner[chosen], chosen + rows.first, rows.response_ns[chosen]
+    for place in np.flatnonzero((start < stop) | (partner != _NONE)).tolist():
+        text = ""
+        if start[place] < stop[place]:
+            text = f',"qrtr.padding":"{rows.data[int(start[place]) : int(stop[place])].hex()}"'
+        if partner[place] == _NONE:
+            pass
+        elif partner[place] < row[place]:
+            text += f',"qmi.response_to":{partner[place] + 1},"qmi.time":{int(waited[place]) / 1e9!r}'
         else:
-            texts[place] += f',"qmi.response_in":{partner[place] + 1}'
-    return [f"{text}}}\n" for text in texts]
+            text += f',"qmi.response_in":{partner[place] + 1}'
+        texts[place] = f"{text}}}\n"
+    return texts

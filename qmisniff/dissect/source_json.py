@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from json.encoder import encode_basestring_ascii as quote
+from operator import itemgetter
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -115,12 +116,18 @@ class JsonWriter(ValuesWriter):
             (name, text, var) for path, kind, var in found.columns for name, text in _texts(kind, path, self.enums)
         ]
         with self.block(f"if len({found.var}) > 1:"):
-            self.add(f"n = len({found.var})")
             self.unzip(found)
+            looked_up: dict[str, str] = {}
             for at, (name, text, var) in enumerate(names):
                 self.literal(f'{"]" if at else ""},"{name}":[')
+                memory = getattr(text, "__self__", None)
                 if text is str:
-                    self.held.append(f"{self.const(_WHOLE)}[n] % (*{var},)")
+                    self.held.append(f"{self.const(_WHOLE)}[len({var})] % (*{var},)")
+                elif isinstance(memory, dict):
+                    if var not in looked_up:
+                        looked_up[var] = self.var()
+                        self.add(f"{looked_up[var]} = {self.const(itemgetter)}(*{var})")
+                    self.held.append(f"{self.const(_COMMA_JOIN)}({looked_up[var]}({self.const(memory)}))")
                 elif text in _ALL:
                     self.held.append(f"{self.const(_ALL[text])}({var})")
                 else:
