@@ -8,25 +8,25 @@ which anything is wrong, go the long way, one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 
 from qmisniff.dissect.dissector import Dissector
-from qmisniff.dissect.frame_layer import second_text
 from qmisniff.dissect.head import HeadSink
 from qmisniff.dissect.message import MessageDecoder
+from qmisniff.dissect.time_columns import epoch_texts, time_texts
 from qmisniff.frame import Frame, Link
 from qmisniff.protocol import qmi, qmux
 from qmisniff.protocol.arrays import U1, Mask, Numbers
 from qmisniff.protocol.context import Context
 
-BATCH = 8192  # frames: their text stays in the processor's cache, and there are enough of each kind
+BATCH = 8192  # frames: their text stays small, and there are enough of each kind
+AT_ONCE = 512  # lines in one text
 MAX_HEADS = 1 << 16
 _NONE = -1
-_DIGITS = tuple(f"{number:03d}" for number in range(1000))
 # Link and first byte of a frame -> where the length is in the header around its message.
 _SIZES = {
     (Link.QRTR, 1): slice(20, 24),
@@ -97,35 +97,41 @@ class BulkJson:
         self._opening = opening
         self.heads: dict[bytes, int] = {}  # what stands above the TLVs -> number of its head, _NONE where it has none
         self._literals: list[tuple[str, ...]] = []  # of a head
+        self._qmux: list[bool] = []  # of a head
         self._kinds: list[int] = []  # of a head: number of its decoder
         self._decoders: list[MessageDecoder] = []
 
     def lines(self, rows: Rows, chosen: Numbers, frame: Callable[[int], tuple[Frame, Context]]) -> Iterator[str]:
-        """A line for each of the rows at the places `chosen`, some thousand in each text; `frame` finds one by its
+        """A line for each of the rows at the places `chosen`, some hundred in each text; `frame` finds one by its
         number in the store."""
         heads = self._find_heads(rows, chosen, frame)
         for start in range(0, len(chosen), BATCH):
-            yield self._batch(rows, chosen[start : start + BATCH], heads[start : start + BATCH], frame)
+            yield from self._batch(rows, chosen[start : start + BATCH], heads[start : start + BATCH], frame)
 
-    def _batch(self, rows: Rows, chosen: Numbers, heads: Numbers, frame: Callable[[int], tuple[Frame, Context]]) -> str:
+    def _batch(
+        self, rows: Rows, chosen: Numbers, heads: Numbers, frame: Callable[[int], tuple[Frame, Context]]
+    ) -> Iterator[str]:
         values = self._values(rows, chosen, heads)
-        quick = np.array([each is not None for each in values], bool)
-        pieces: list[str | None] = [""] * (3 * len(chosen))
-        pieces[1::3] = values
-        for at, texts in ((0, self._beginnings(rows, chosen[quick], heads[quick])), (2, _ends(rows, chosen[quick]))):
-            for place, text in zip(np.flatnonzero(quick).tolist(), texts, strict=True):
-                pieces[3 * place + at] = text
-        for place in np.flatnonzero(~quick).tolist():
+        irregular = [place for place, text in enumerate(values) if text is None] if None in values else []
+        # A line is put together of a piece of each column.
+        columns = [*self._beginnings(rows, chosen, heads), values, _ends(rows, chosen)]
+        width = len(columns)
+        pieces: list[str | None] = [None] * (width * len(chosen))
+        for at, column in enumerate(columns):
+            pieces[at::width] = column
+        for place in irregular:
             text = self._dissector.json(*frame(int(chosen[place]) + rows.first))
-            pieces[3 * place + 1] = f"{self._opening}{text[1:]}\n"
-        return "".join(pieces)  # type: ignore[arg-type]  # no None is left
+            line = f"{self._opening}{text[1:]}\n"
+            pieces[place * width : (place + 1) * width] = [line, *[""] * (width - 1)]
+        for start in range(0, len(pieces), width * AT_ONCE):
+            yield "".join(pieces[start : start + width * AT_ONCE])  # type: ignore[arg-type]  # no None is left
 
     # ---- what stands above the TLVs ----
 
     def _find_heads(self, rows: Rows, chosen: Numbers, frame: Callable[[int], tuple[Frame, Context]]) -> Numbers:
         """The number of the head of each frame, _NONE for frames that go the long way."""
         if len(self.heads) > MAX_HEADS:
-            self.heads, self._literals, self._kinds, self._decoders = {}, [], [], []
+            self.heads, self._literals, self._qmux, self._kinds, self._decoders = {}, [], [], [], []
         heads = np.full(len(chosen), _NONE)
         regular = rows.plain & (rows.lost == 0) & (rows.orig_len == rows.length) & (rows.service != qmi.CTL)
         places = np.flatnonzero(regular[chosen])
@@ -150,54 +156,53 @@ class BulkJson:
         if head.decoder not in self._decoders:
             self._decoders.append(head.decoder)
         self._kinds.append(self._decoders.index(head.decoder))
+        self._qmux.append(frame.link is Link.QMUX)
         self._literals.append((self._opening + head.literals[0][1:], *head.literals[1:]))
         return len(self._literals) - 1
 
-    def _beginnings(self, rows: Rows, chosen: Numbers, heads: Numbers) -> Sequence[str]:
-        """The text of each frame up to its TLVs."""
-        if not len(chosen):
-            return []
-        ts_ns = rows.ts_ns[chosen]
-        seconds, ns = np.divmod(ts_ns, 1_000_000_000)
-        millis, ns = np.divmod(ns, 1_000_000)
-        micros, nanos = np.divmod(ns, 1_000)
-        size = rows.length[chosen].astype(np.int64)
-        length = rows.tlv_length[chosen].astype(np.int64)
-        outer = np.where(rows.link[chosen] == Link.QMUX, size - 1, length + qmi.SERVICE_HEADER.size)
-        literals = np.array(self._literals, object)[heads].transpose().tolist()
-        a, b, c, d, e, f, g, h, last = literals
-        sizes = list(map(str, size.tolist()))
-        columns = (
-            *(a, map(str, (chosen + rows.first + 1).tolist())),
-            *(b, repeat('"'), map(second_text, seconds.tolist()), repeat(".")),
-            *(map(_DIGITS.__getitem__, part.tolist()) for part in (millis, micros, nanos)),
-            *(repeat('Z"'), c, map(repr, (ts_ns / 1e9).tolist()), d, sizes, e, sizes),
-            *(f, map(str, outer.tolist()), g, map(str, rows.txn[chosen].tolist()), h, map(str, length.tolist()), last),
+    def _beginnings(self, rows: Rows, chosen: Numbers, heads: Numbers) -> list[Iterable[str]]:
+        """The text of each frame up to its TLVs, in pieces; anything for frames without a head."""
+        if not self._literals:
+            return [[""] * len(chosen)]
+        size, length = rows.length[chosen].astype(np.int64), rows.tlv_length[chosen].astype(np.int64)
+        # What has a head is shorter than 2**18 bytes. Most heads are met again with the same lengths.
+        together = np.where(heads == _NONE, 0, heads << 34 | size << 16 | length)
+        groups, places = np.unique(together, return_inverse=True)
+        texts = [self._around(each >> 34, each >> 16 & 0x3FFFF, each & 0xFFFF) for each in groups.tolist()]
+        beginning, before_time, before_epoch, before_txn, before_tlvs = (
+            map(column.__getitem__, places.tolist()) for column in zip(*texts, strict=True)
         )
-        return list(map("".join, zip(*columns)))  # noqa: B905 - some are endless
+        return [
+            *(beginning, map(repr, (chosen + rows.first + 1).tolist())),
+            *(before_time, *time_texts(rows.ts_ns[chosen])),
+            *(before_epoch, *epoch_texts(rows.ts_ns[chosen])),
+            *(before_txn, map(repr, rows.txn[chosen].tolist()), before_tlvs),
+        ]
+
+    def _around(self, head: int, size: int, length: int) -> tuple[str, str, str, str, str]:
+        """The text in front of the number, the time, the epoch, the transaction and the TLVs."""
+        a, b, c, d, e, f, g, h, last = self._literals[head]
+        outer = size - 1 if self._qmux[head] else length + qmi.SERVICE_HEADER.size
+        return a, f'{b}"', f'Z"{c}', f"{d}{size}{e}{size}{f}{outer}{g}", f"{h}{length}{last}"
 
     # ---- the TLVs ----
 
     def _values(self, rows: Rows, chosen: Numbers, heads: Numbers) -> list[str | None]:
         """The text of the TLVs of each message; None where there is none, or something is wrong with it."""
-        texts: list[str | None] = [None] * len(chosen)
         places = np.flatnonzero(heads != _NONE)
-        if not len(places):
-            return texts
-        kinds = np.array(self._kinds)[heads[places]]
-        order = np.argsort(kinds, kind="stable")
-        places = places[order]
+        kinds = np.array(self._kinds, np.int64)[heads[places]]
+        # Messages of a kind and a length have the same TLVs, as a rule.
+        order = np.argsort(kinds << 16 | rows.tlv_length[chosen[places]], kind="stable")
+        places, kinds = places[order], kinds[order]
         which = chosen[places]
-        start = rows.offset[which] + rows.message[which] + qmi.SERVICE_HEADER.size
-        stop = start + rows.tlv_length[which]
-        data = rows.data
-        for place, kind, first, end in zip(
-            places.tolist(), kinds[order].tolist(), start.tolist(), stop.tolist(), strict=True
-        ):
-            value = data[first:end]
-            pieces = self._decoders[kind].json(value, 0, end - first)
-            if pieces is not None:
-                texts[place] = "".join(pieces)
+        starts = (rows.offset[which] + rows.message[which] + qmi.SERVICE_HEADER.size).tolist()
+        sizes = rows.tlv_length[which].tolist()
+        bounds = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(kinds)] if len(kinds) else []
+        texts: list[str | None] = [None] * len(chosen)
+        for first, last in pairwise(bounds):
+            found = self._decoders[kinds[first]].json_texts(rows.data, starts[first:last], sizes[first:last])
+            for place, text in zip(places[first:last].tolist(), found, strict=True):
+                texts[place] = text
         return texts
 
 
@@ -220,16 +225,19 @@ def _head_keys(rows: Rows, which: Numbers, message: int, size: slice) -> list[by
 
 def _ends(rows: Rows, chosen: Numbers) -> list[str]:
     """The text of each frame behind its TLVs: padding, request or response."""
-    texts = [""] * len(chosen)
+    texts = ["}\n"] * len(chosen)
     end = rows.message[chosen].astype(np.int64) + qmi.SERVICE_HEADER.size + rows.tlv_length[chosen]
     start, stop = rows.offset[chosen] + end, rows.offset[chosen] + rows.length[chosen]
-    for place in np.flatnonzero(start < stop).tolist():
-        texts[place] = f',"qrtr.padding":"{rows.data[int(start[place]) : int(stop[place])].hex()}"'
-    partner, row = rows.partner[chosen].tolist(), (chosen + rows.first).tolist()
-    waited = rows.response_ns[chosen].tolist()
-    for place in np.flatnonzero(rows.partner[chosen] != _NONE).tolist():
-        if partner[place] < row[place]:
-            texts[place] += f',"qmi.response_to":{partner[place] + 1},"qmi.time":{waited[place] / 1e9!r}'
+    partner, row, waited = rows.partner[chosen], chosen + rows.first, rows.response_ns[chosen]
+    for place in np.flatnonzero((start < stop) | (partner != _NONE)).tolist():
+        text = ""
+        if start[place] < stop[place]:
+            text = f',"qrtr.padding":"{rows.data[int(start[place]) : int(stop[place])].hex()}"'
+        if partner[place] == _NONE:
+            pass
+        elif partner[place] < row[place]:
+            text += f',"qmi.response_to":{partner[place] + 1},"qmi.time":{int(waited[place]) / 1e9!r}'
         else:
-            texts[place] += f',"qmi.response_in":{partner[place] + 1}'
-    return [f"{text}}}\n" for text in texts]
+            text += f',"qmi.response_in":{partner[place] + 1}'
+        texts[place] = f"{text}}}\n"
+    return texts

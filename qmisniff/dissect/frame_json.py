@@ -65,18 +65,19 @@ class FrameJson:
         if tlvs + length != place.end:
             return None
         head = self._head(frame, context, place, (data[place.start], msgid))
-        pieces = head.decoder.json(data, tlvs, place.end) if head else None
+        values = head.decoder.json(data, tlvs, place.end) if head else None
         if head is None:
             return None
-        if pieces is None:
+        if values is None:
             return self._long(frame, context, _TlvByTlv())
         size = len(data)
         epoch = frame.ts_ns / 1e9
         a, b, c, d, e, f, g, h, last = head.literals
-        pieces[:0] = (
+        pieces = [
             *(a, str(context.number), b, f'"{time_text(frame.ts_ns)}"', c, repr(epoch), d, str(size), e, str(size)),
             *(f, place.length, g, str(txn), h, str(length), last),
-        )
+            values,
+        ]
         if place.end < size:
             pieces.append(f',"qrtr.padding":"{data[place.end :].hex()}"')
         if context.request is not None:

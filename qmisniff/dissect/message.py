@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qmisniff.definitions.fields import Enums
@@ -33,7 +34,11 @@ class MessageDecoder:
         into: dict[str, Any] = {}
         return into if self._values.decode(data, start, end, into) else None
 
-    def json(self, data: bytes, start: int, end: int) -> list[str] | None:
-        """The same as pieces of JSON text, each beginning with a comma."""
+    def json(self, data: bytes, start: int, end: int) -> str | None:
+        """The same as JSON text that begins with a comma, where there is any."""
         pieces: list[str] = []
-        return pieces if self._json.decode(data, start, end, pieces) else None
+        return "".join(pieces) if self._json.decode(data, start, end, pieces) else None
+
+    def json_texts(self, data: bytes, starts: Sequence[int], sizes: Sequence[int]) -> list[str | None]:
+        """The same of many messages, by where their TLVs begin and how many bytes these are."""
+        return self._json.texts(data, starts, sizes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qmisniff.definitions.fields import Enums
@@ -24,6 +24,7 @@ from qmisniff.protocol import qmi
 OFTEN = 16  # times a sequence of types is met before it is compiled
 MAX_SEQUENCES = 16  # of one message
 _MAX_SIZES = 256
+_STOPS = (Stop, IndexError, struct.error)  # how a decode function says that the bytes are not for it
 
 
 class Quick:
@@ -45,15 +46,35 @@ class Quick:
     def decode(self, data: bytes, start: int, end: int, into: Any) -> bool:
         """Decode all TLVs into `into`, which is empty; False where anything at all is wrong or not known: then `into`
         holds rubbish."""
+        if start == end:
+            return not self._needed
         known = self._of_size.get(end - start, self._last)
         if known is not None:
             try:
                 if known(data, start, end, into, [MAX_FIELDS]) == end:
                     return True
-            except (Stop, IndexError, struct.error):
+            except _STOPS:
                 pass
             into.clear()
         return self._one_by_one(data, start, end, into)
+
+    def texts(self, data: bytes, starts: Sequence[int], sizes: Sequence[int]) -> list[str | None]:
+        """What `decode` makes of the TLVs at many places, joined, where the output is text; None where it is False."""
+        found: list[str | None] = []
+        for start, size in zip(starts, sizes, strict=True):
+            message = data[start : start + size]
+            pieces: list[str] = []
+            known = self._of_size.get(size)
+            if known is not None:
+                try:
+                    if known(message, 0, size, pieces, [MAX_FIELDS]) == size:
+                        found.append("".join(pieces))
+                        continue
+                except _STOPS:
+                    pass
+                pieces.clear()
+            found.append("".join(pieces) if self.decode(message, 0, size, pieces) else None)
+        return found
 
     def _one_by_one(self, data: bytes, first: int, end: int, into: Any) -> bool:
         types: list[int] = []
@@ -71,7 +92,7 @@ class Quick:
                 types.append(kind)
                 lengths.append(length)
                 start = stop
-        except (KeyError, Stop, IndexError, struct.error):
+        except (KeyError, *_STOPS):
             return False
         # A type twice makes fewer different types; a value beyond the end of the message has moved `start` there.
         found = set(types)

@@ -8,7 +8,7 @@ of the source: names, labels and specs are constants, bound as k0, k1, ... in th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from struct import Struct
@@ -31,6 +31,7 @@ from qmisniff.definitions.model import Struct as StructType
 from qmisniff.dissect import values
 from qmisniff.dissect.fixed import is_bytes, number_from, size_of, struct_code
 from qmisniff.field import Field, FieldSpec
+from qmisniff.protocol import qmi
 
 
 class Reason(Enum):
@@ -72,11 +73,15 @@ class Close(NamedTuple):
     var: str
 
 
-class Check(NamedTuple):
-    """Bytes that must be there; the function stops where they are not."""
+class Head(NamedTuple):
+    """The head of a TLV: its type, its size where that is fixed, and variables for both as they stand in the bytes.
+    Where the size is not fixed, `end` is the variable for the end of the value."""
 
-    expected: bytes
-    var: str
+    type: int
+    size: int | None
+    type_var: str
+    size_var: str
+    end: str
 
 
 class Writer:
@@ -100,7 +105,7 @@ class Writer:
         self.serial = itertools.count()
         self.depth = 1
         self.end = "e"
-        self.run: list[Fixed | Open | Close | Check] = []
+        self.run: list[Fixed | Open | Close | Head] = []
         self.scopes: list[dict[str, tuple[str, Type]]] = [{}]  # earlier fields: variable, type
 
     # ---- source ----
@@ -139,12 +144,16 @@ class Writer:
 
     def top(self, kind: Type, path: str) -> None:
         """The TLV's own value: the fields of a struct stand directly below the TLV."""
-        if isinstance(kind, StructType):
-            self.struct(kind, path, "o")
-        else:
-            self.value(kind, path, "o")
+        self.fields(kind, path, "o")
         self.flush()
         self.settle()
+
+    def fields(self, kind: Type, path: str, target: str) -> None:
+        """The fields of a struct without a heading of its own, or another value."""
+        if isinstance(kind, StructType):
+            self.struct(kind, path, target)
+        else:
+            self.value(kind, path, target)
 
     def value(self, kind: Type, path: str, target: str) -> str:
         """Write the code for one value; returns the variable that will hold the raw value of a number."""
@@ -182,22 +191,12 @@ class Writer:
     def flush(self) -> None:
         """Write out the run of fixed-size fields."""
         run, self.run = self.run, []
-        unpacked = [item for item in run if isinstance(item, Fixed | Check)]
-        if unpacked:
-            formats = [
-                struct_code(item.kind) if isinstance(item, Fixed) else f"{len(item.expected)}s" for item in unpacked
-            ]
-            layout = Struct("<" + "".join(formats))
-            self.need(layout.size)
-            if formats == ["B"]:
-                self.add(f"{unpacked[0].var} = d[p]")
-            else:
-                self.add(f"{', '.join(item.var for item in unpacked)}, = {self.const(layout.unpack_from)}(d, p)")
-            for item in unpacked:
-                if isinstance(item, Check):
-                    self.add(f"if {item.var} != {self.const(item.expected)}: raise stop(p, OTHER)")
-                else:
-                    self.number(item.kind, item.var)
+        heads = [item for item in run if isinstance(item, Head)]
+        fixed = [item for item in run if isinstance(item, Fixed)]
+        self.unpack([item for item in run if isinstance(item, Fixed | Head)], "e" if heads else self.end)
+        self.check(heads)
+        for item in fixed:
+            self.number(item.kind, item.var)
         at = 0
         for step in run:
             position = f"p + {at}" if at else "p"
@@ -205,14 +204,38 @@ class Writer:
                 case Fixed(kind, path, target, var):
                     self.leaf(kind, path, target, var, position, str(size_of(kind)))
                     at += size_of(kind)
-                case Check(expected):
-                    at += len(expected)
+                case Head(size=size, size_var=var, end=end):
+                    at += qmi.TLV_HEAD.size
+                    if size is None:
+                        self.add(f"{end} = p + {at} + {var}")
                 case Open():
                     self.open(step, position)
                 case Close():
                     self.close(step, position)
         if at:
             self.add(f"p += {at}")
+        if heads and heads[-1].size is None:
+            self.add(f"if not p <= {heads[-1].end} <= e: raise stop(p, OTHER)")
+
+    def unpack(self, items: Sequence[Fixed | Head], end: str) -> None:
+        """Unpack what follows each other by one struct call, into the variables of the items."""
+        codes = ["BH" if isinstance(item, Head) else struct_code(item.kind) for item in items]
+        names = [f"{item.type_var}, {item.size_var}" if isinstance(item, Head) else item.var for item in items]
+        layout = Struct("<" + "".join(codes))
+        if not codes:
+            return
+        self.add(f"if {end} - p < {layout.size}: raise stop(p, SHORT)")
+        self.add(
+            f"{names[0]} = d[p]" if codes == ["B"] else f"{', '.join(names)}, = {self.const(layout.unpack_from)}(d, p)"
+        )
+
+    def check(self, heads: Sequence[Head]) -> None:
+        """Stop where these are not the heads in the bytes."""
+        wanted = {head.type_var: head.type for head in heads}
+        wanted |= {head.size_var: head.size for head in heads if head.size is not None}
+        if wanted:
+            numbers = ", ".join(str(int(number)) for number in wanted.values())
+            self.add(f"if ({', '.join(wanted)},) != ({numbers},): raise stop(p, OTHER)")
 
     def stretch(self, kind: Text | Bytes, path: str, target: str) -> None:
         """Text or bytes whose length is only known from the packet."""

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
 from qmisniff.definitions.fields import Enums, bit_spec
-from qmisniff.definitions.model import Number, Type, Union
+from qmisniff.definitions.model import Array, Choice, Number, Type, Union
 from qmisniff.definitions.model import Struct as StructType
 from qmisniff.dissect import values
 from qmisniff.dissect.fixed import fixed_leaves, is_bytes, number_from, size_of, struct_code
-from qmisniff.dissect.source import Check, Close, Fixed, Open, Writer
+from qmisniff.dissect.source import Close, Fixed, Head, Open, Writer
 from qmisniff.field import Kind
 
 
@@ -72,28 +71,34 @@ class ValuesWriter(Writer):
         lengths: list[str] = []
         for part in parts:
             leaves = fixed_leaves(part.kind, part.path) if part.kind is not None else None
+            size = sum(size_of(kind) for _, kind in leaves) if leaves is not None else None
+            head = Head(int(part.id), size, self.var(), self.var(), self.var())
+            self.run.append(head)
+            lengths.append(head.size_var if size is None else str(size))
+            if size is None:
+                self.end = head.end
             if leaves is not None:
-                size = sum(size_of(kind) for _, kind in leaves)
-                self.run.append(Check(struct.pack("<BH", part.id, size), self.var()))
-                for path, kind in leaves:
-                    self.value(kind, path, "o")
-                lengths.append(str(size))
-                continue
-            self.flush()
-            length, stop = self.var(), self.var()
-            self.need(3)
-            self.add(f"if d[p] != {int(part.id)}: raise stop(p, OTHER)")
-            self.add(f"{length} = d[p + 1] | d[p + 2] << 8")
-            self.add(f"{stop} = p + 3 + {length}")
-            ended = f"{self.const(part.decode)}(d, p + 3, {stop}, o, g)"
-            self.add(f"if {stop} > e or {ended} != {stop}: raise stop(p, OTHER)")
-            self.add(f"p = {stop}")
-            lengths.append(length)
+                self.leaves(leaves)
+            elif part.kind is not None and _is_straight(part.kind):
+                self.fields(part.kind, part.path, "o")
+            else:
+                self.flush()
+                self.settle()
+                self.add(f"p = {self.const(part.decode)}(d, p, {head.end}, o, g)")
+            if size is None:
+                self.flush()
+                self.add(f"if p != {head.end}: raise stop(p, OTHER)")
+                self.end = "e"
         self.flush()
         types = [str(int(part.id)) for part in parts]
         for path, found in (("qmi.tlv.type", types), ("qmi.tlv.length", lengths)):
             self.put_list(path, found)
         self.settle()
+
+    def leaves(self, leaves: Sequence[tuple[str, Type]]) -> None:
+        """Fields of fixed size that nothing else refers to."""
+        for path, kind in leaves:
+            self.value(kind, path, "o")
 
     @staticmethod
     def put_heads(into: dict[str, Any], types: list[int], lengths: list[int]) -> None:
@@ -197,10 +202,7 @@ class ValuesWriter(Writer):
         self.in_array -= 1
 
     def element(self, kind: Type, path: str, target: str, index: str) -> None:
-        if isinstance(kind, StructType):
-            self.struct(kind, path, target)
-        else:
-            self.value(kind, path, target)
+        self.fields(kind, path, target)
 
     def whole_array(self, element: Type, path: str, number: str) -> bool:
         leaves = fixed_leaves(element, path)
@@ -222,3 +224,10 @@ class ValuesWriter(Writer):
 
 def _one_or_all(column: Sequence[Any]) -> Any:
     return column[0] if len(column) == 1 else list(column)
+
+
+def _is_straight(kind: Type) -> bool:
+    """All its fields follow each other, without loops and branches."""
+    if isinstance(kind, StructType):
+        return all(_is_straight(each) for _, each in kind.fields)
+    return not isinstance(kind, Array | Union | Choice)

@@ -18,6 +18,10 @@ GSM7_EXTENSION = {10: "\f", 20: "^", 40: "{", 41: "}", 47: "\\", 60: "[", 61: "~
 _ESCAPES = {f"\x1b{letter}": GSM7_EXTENSION.get(code, letter) for code, letter in enumerate(GSM7)} | {"\x1b": ""}
 _ESCAPED = re.compile("\x1b.?", re.DOTALL)
 Labels = Mapping[int, str]
+# A byte -> the digit of its low half, of its high half, of both; a half of 15 is filler.
+_LOW = tuple("0123456789abcde"[byte & 15 : (byte & 15) + 1] for byte in range(256))
+_HIGH = tuple("0123456789abcde"[byte >> 4 : (byte >> 4) + 1] for byte in range(256))
+_BOTH = tuple(map("".join, zip(_LOW, _HIGH, strict=True)))
 _SEVEN_BITS = bytes(code & 0x7F for code in range(256))
 _HALVES_SWAPPED = bytes(byte >> 4 | byte << 4 & 0xF0 for byte in range(256))
 _DIGITS = bytes.maketrans(b"abcde", b"*#abc")
@@ -79,8 +83,7 @@ def bcd(raw: bytes) -> str:
 def plmn(raw: bytes) -> str:
     """MCC and MNC digits (3GPP TS 24.008 10.5.1.3)."""
     a, b, c = raw
-    halves = (a & 15, a >> 4, b & 15, c & 15, c >> 4, b >> 4)
-    return "".join("0123456789abcde"[half] for half in halves if half < 15)
+    return _BOTH[a] + _LOW[b] + _BOTH[c] + _HIGH[b]
 
 
 def ipv4(raw: bytes) -> str:
