@@ -69,9 +69,9 @@ class Instance:
                 if not event.armed_by:
                     target.write(f"{folder}/{self._event(event.name)}/enable", "1")
                     continue
-                for head in self._plan.heads:
+                for head in event.heads:
                     target.append(
-                        f"{folder}/{self._event(head.name)}/trigger",
+                        f"{folder}/{self._event(head)}/trigger",
                         f"enable_event:{self.name}:{self._event(event.name)} if {event.armed_by}\n",
                     )
             for event in self._plan.heads:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from qmisniff.capture import header
 from qmisniff.capture.assemble import Assembler
+from qmisniff.capture.calibrate import calibrate
 from qmisniff.capture.facts import TRACEFS, Facts, survey
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.lookup import Lookup
-from qmisniff.capture.plan import STAGES, Plan, plan
+from qmisniff.capture.plan import Event, Plan, plan
 from qmisniff.capture.source import Availability, Opened, Statistics
 from qmisniff.capture.target import LocalTarget, Target
 from qmisniff.capture.tasks import EVENTS, Tasks
@@ -51,6 +52,7 @@ class KernelTap(Opened):
         self._lost: int | None = None  # exact, once stopped
         self._missed = 0
         self._next_chores = 0.0
+        self._bodies: Sequence[Event] = ()
         self._armed: set[str] = set()
         self._stopping = False
         self._failure: str | None = None
@@ -96,6 +98,9 @@ class KernelTap(Opened):
         stale = remove_stale(self._target, tracefs)
         if stale:
             notes.append(f"removed what killed captures had left in the kernel: {', '.join(stale)}")
+        if facts.skb is None:
+            facts = facts._replace(skb=calibrate(self._target, facts))
+            notes.append(f"the kernel does not describe its types: calibrated, {facts.skb}")
         probes = plan(facts)
         notes += probes.notes
         hooks = ", ".join(" ".join(definition.split()[1] for definition in event.definitions) for event in probes.heads)
@@ -186,14 +191,14 @@ class KernelTap(Opened):
             for event in probes.heads:
                 assembler.add_head(instance.format(event.name), event.hook, event.rebuilt)
             for event in probes.bodies:
-                assembler.add_body(instance.format(event.name))
+                assembler.add_body(instance.format(event.name), event.offsets)
             for name in probes.services:
                 assembler.add_service(instance.kernel_format("qrtr", name), _COMMANDS[name])
             for name in EVENTS:
                 assembler.add_task(instance.kernel_format("task", name))
         except ValueError as error:
             raise SourceFailed(f"the kernel describes its events in a way that is not understood: {error}") from None
-        self._assembler = assembler
+        self._assembler, self._bodies = assembler, probes.bodies
         instance.enable("task", EVENTS)
         tasks.snapshot(self._target)
         instance.start()
@@ -256,9 +261,9 @@ class KernelTap(Opened):
     def _disarm(self, instance: Instance, assembler: Assembler) -> None:
         """Give up the stages for long packets where none has come for a while: they cost time at every packet."""
         longest, assembler.longest = assembler.longest, 0
-        for stage in STAGES[1:]:
-            if longest > stage.start:
-                self._armed.add(stage.name)
-            elif stage.name in self._armed:
-                self._armed.remove(stage.name)
-                instance.disarm(stage.name)
+        for event in self._bodies:
+            if event.armed_by and longest > event.offsets[0]:
+                self._armed.add(event.name)
+            elif event.name in self._armed:
+                self._armed.remove(event.name)
+                instance.disarm(event.name)

@@ -42,7 +42,7 @@ def assembler() -> Assembler:
     for event in PROBES.plan.heads:
         made.add_head(PROBES.forms[event.name], event.hook, event.rebuilt)
     for event in PROBES.plan.bodies:
-        made.add_body(PROBES.forms[event.name])
+        made.add_body(PROBES.forms[event.name], event.offsets)
     made.add_service(SERVER_ADD, header.NEW_SERVER)
     made.add_task(NEWTASK)
     made.add_task(RENAME)

@@ -16,11 +16,20 @@ FACTS = Facts(
     release="6.1.0",
     machine="x86_64",
     tracefs="/sys/kernel/tracing",
-    symbols={RECEIVE: "qrtr", ENQUEUE: "qrtr", LOCAL: "qrtr", "qrtr_tun_send": "qrtr_tun"},
+    symbols={
+        RECEIVE: f"qrtr:{RECEIVE}",
+        ENQUEUE: f"qrtr:{ENQUEUE}",
+        LOCAL: f"qrtr:{LOCAL}",
+        "qrtr_tun_send": "qrtr_tun:qrtr_tun_send",
+    },
     holders=frozenset({"qrtr_tun"}),
     installed=frozenset({"qrtr_tun", "qrtr_smd"}),
     skb=SkBuff(112, 116, 208),
+    refused={},
+    simple=False,
 )
+BUILT_IN = {function: function for function in FACTS.symbols}
+OF_QRTR = {function: FACTS.symbols[function] for function in (RECEIVE, ENQUEUE, LOCAL)}
 
 HEADS = {
     "receive": (
@@ -99,7 +108,7 @@ def test_arm64_has_its_own_registers() -> None:
 
 
 def test_built_in_functions_have_no_module() -> None:
-    made = plan(FACTS._replace(symbols=dict.fromkeys(FACTS.symbols, ""), holders=frozenset(), installed=frozenset()))
+    made = plan(FACTS._replace(symbols=BUILT_IN, holders=frozenset(), installed=frozenset()))
     assert [definition.split()[1] for event in made.heads for definition in event.definitions] == [
         RECEIVE,
         "qrtr_tun_send",
@@ -112,8 +121,10 @@ def test_built_in_functions_have_no_module() -> None:
     "facts",
     [
         FACTS._replace(holders=frozenset({"qrtr_tun", "qrtr_pigeon"})),
-        FACTS._replace(symbols={RECEIVE: "qrtr", ENQUEUE: "qrtr", LOCAL: "qrtr"}),  # tun in use, its function inlined
-        FACTS._replace(symbols={RECEIVE: "", ENQUEUE: "", LOCAL: ""}, holders=frozenset(), installed=frozenset()),
+        FACTS._replace(symbols=OF_QRTR),  # tun in use, its function inlined
+        FACTS._replace(
+            symbols={function: function for function in OF_QRTR}, holders=frozenset(), installed=frozenset()
+        ),
     ],
     ids=["unknown", "inlined", "built in"],
 )
@@ -135,7 +146,8 @@ def test_a_transport_that_cannot_be_tapped_at_all_is_said() -> None:
 
 
 def test_without_a_transport_there_is_nothing_to_rebuild() -> None:
-    made = plan(FACTS._replace(symbols={RECEIVE: "qrtr", LOCAL: "qrtr"}, holders=frozenset(), installed=frozenset()))
+    symbols = {function: FACTS.symbols[function] for function in (RECEIVE, LOCAL)}
+    made = plan(FACTS._replace(symbols=symbols, holders=frozenset(), installed=frozenset()))
     assert [event.name for event in made.heads] == ["receive", "local"]
     assert not made.notes
 
