@@ -208,7 +208,7 @@ def _symbols(target: Target, release: str) -> tuple[dict[str, str], dict[str, st
             f"this kernel's qrtr has no function {RECEIVE}{why}", "only QRTR of Linux 4.15 and later can be tapped"
         )
     if RECEIVE not in found:
-        raise NotLoaded("the kernel module qrtr is not loaded", "modprobe qrtr, or let the capture --wait for it")
+        raise NotLoaded("the kernel module qrtr is not loaded", "modprobe qrtr, or capture --wait")
     if _version(release) < (4, 15) and not vendor:
         for function in {ENQUEUE, LOCAL} & found.keys():
             del found[function]

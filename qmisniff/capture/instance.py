@@ -19,6 +19,8 @@ from qmisniff.capture.target import Pages, Target, start_time
 from qmisniff.errors import SourceFailed
 
 _NAME = re.compile(r"qmisniff_(\d+)_(\d+)_\d+$")
+# Events removed in one write, of which the kernel takes 4096 bytes.
+_AT_ONCE = 32
 _serial = itertools.count()
 
 
@@ -174,19 +176,33 @@ def _remove(target: Target, tracefs: str, name: str) -> None:
             target.remove(f"{tracefs}/instances/{name}")  # takes its triggers away and disables its events
         except OSError as error:
             raise SourceFailed(f"the trace instance {name} cannot be removed: {error.strerror}") from None
+    events = [event for event in target.list(f"{tracefs}/events/{name}") if event not in ("enable", "filter")]
+    if events:
+        with contextlib.suppress(OSError):
+            # Somebody who enabled every event there is has enabled ours too.
+            target.write(f"{tracefs}/events/{name}/enable", "0")
     left = []
-    for event in target.list(f"{tracefs}/events/{name}"):
-        if event in ("enable", "filter"):
+    for start in range(0, len(events), _AT_ONCE):
+        some = events[start : start + _AT_ONCE]
+        try:
+            target.append(f"{tracefs}/kprobe_events", "".join(f"-:{name}/{event}\n" for event in some))
+        except OSError:  # at one of them
+            left += _remove_each(target, tracefs, name, some)
+    if left:
+        raise SourceFailed(f"probes cannot be removed: {', '.join(left)}", f"see {tracefs}/kprobe_events")
+
+
+def _remove_each(target: Target, tracefs: str, name: str, events: Iterable[str]) -> list[str]:
+    """Remove events one by one; those that stay, with the reason."""
+    left = []
+    for event in events:
+        if not target.exists(f"{tracefs}/events/{name}/{event}"):
             continue
         try:
-            with contextlib.suppress(OSError):
-                # Somebody who enabled every event there is has enabled ours too.
-                target.write(f"{tracefs}/events/{name}/enable", "0")
             target.append(f"{tracefs}/kprobe_events", f"-:{name}/{event}\n")
         except OSError as error:
             left.append(f"{event} ({error.strerror})")
-    if left:
-        raise SourceFailed(f"probes cannot be removed: {', '.join(left)}", f"see {tracefs}/kprobe_events")
+    return left
 
 
 def _last_error(target: Target, tracefs: str) -> str:

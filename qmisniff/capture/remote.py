@@ -26,6 +26,7 @@ _PROGRAMS = {"armv8l": "aarch64"}  # what a kernel calls itself to a program of 
 _LEAST_EVENT = 48
 _ROUNDS = 16  # reads of a CPU in one request, at most: under a flood it must not go on for ever
 _MOST_PAGES = 256  # in one read
+_PRINTED_AT_ONCE = 1000  # bytes: the smallest buffer of standard output that a C library has (musl)
 _FASTEST, _SLOWEST = 0.01, 0.1  # seconds between requests while packets come, and when none has come for long
 
 # Takes away what the shell's own capture put into the kernel: $O names its owner, as in Instance. Groups of events can
@@ -98,8 +99,10 @@ class RemoteTarget:
     def _put(self, path: str, text: str, how: str) -> None:
         lines = text.split("\n")
         form = "\\n".join(["%s"] * len(lines))
-        # Through cat, whose complaint names the kernel's reason: a shell's own printf hides it.
-        self._run(f"printf '{form}' {' '.join(map(quote, lines))} | cat {how}{quote(path)}", path)
+        # Through a program, whose complaint names the kernel's reason: a shell's own printf hides it. A printf may write
+        # piece by piece, of which the kernel takes each for a whole line; dd puts them together again.
+        program = "cat" if len(text) < _PRINTED_AT_ONCE else "dd obs=65536"
+        self._run(f"printf '{form}' {' '.join(map(quote, lines))} | {program} {how}{quote(path)}", path)
 
     def list(self, path: str) -> list[str]:
         each = 'for f in * .[!.]*; do if [ -e "$f" ] || [ -L "$f" ]; then printf \'%s\\n\' "$f"; fi; done'
@@ -207,7 +210,7 @@ class RemoteTarget:
         answer = self._shell.ask(script)
         if answer.status == 0:
             return answer.output
-        said = answer.errors.strip().splitlines()
+        said = [line for line in answer.errors.splitlines() if ": " in line]  # not what dd counts
         reason = said[-1].rpartition(": ")[2].strip() if said else f"exit code {answer.status}"
         number = _ERRNO.get(reason, errno.EIO)
         # OSError chooses its subclass by the number.

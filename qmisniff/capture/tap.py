@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qmisniff.capture import header
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.calibrate import calibrate
-from qmisniff.capture.facts import TRACEFS, Facts, survey
+from qmisniff.capture.facts import TRACEFS, Facts, NotLoaded, survey
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.lookup import Lookup
 from qmisniff.capture.plan import Event, Plan, plan
@@ -24,6 +24,7 @@ from qmisniff.frame import Frame, Hook, Origin
 _GRACE = 5_000_000  # nanoseconds
 _TICK = 0.01  # seconds between reads where the kernel cannot wake a reader at once
 _CHORES_EVERY = 1.0  # seconds
+_WAIT = 0.5  # seconds between looks for the module
 _MOST_BUFFER = 4096  # KiB a CPU: some 20,000 packets, or 40 of the longest
 _LEAST_BUFFER = 512
 _COMMANDS = {
@@ -74,7 +75,30 @@ class KernelTap(Opened):
         except OSError as error:
             return Availability(False, f"the kernel cannot be asked: {error.strerror}")
         transports = ", ".join(sorted(facts.holders)) or "none loaded as modules"
-        return Availability(True, f"Linux {facts.release}, transports of QRTR: {transports}")
+        types = ", has to be calibrated" if facts.skb is None else ""
+        return Availability(True, f"Linux {facts.release}{types}, transports of QRTR: {transports}")
+
+    def wait(self, say: Callable[[str], None]) -> None:
+        """Come back once QRTR is in the kernel; `say` is told what is waited for. Raises as `open`, with nothing open."""
+        try:
+            while self._facts is None:
+                try:
+                    self._facts = survey(self._target)
+                except NotLoaded as error:
+                    say(f"{error.args[0]}: waiting for it, ctrl+c ends")
+                    while not self._loaded():
+                        time.sleep(_WAIT)
+        except OSError as error:
+            self._target.close()
+            raise SourceFailed(f"the kernel cannot be asked: {error.strerror}") from None
+        except BaseException:
+            self._target.close()
+            raise
+
+    def _loaded(self) -> bool:
+        """Whether the module has come, and has begun its work."""
+        path = "/sys/module/qrtr/initstate"
+        return self._target.exists(path) and self._target.read(path).strip() == b"live"
 
     def open(self) -> None:
         """Ask the name service, then tap. Raises SourceUnavailable or SourceFailed, leaving nothing in the kernel."""

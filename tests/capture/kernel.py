@@ -274,7 +274,8 @@ class FakeKernel(LocalTarget):
     def append(self, path: str, text: str) -> None:
         self.fails(f"append {path} {text}")
         if path.endswith("/kprobe_events"):
-            self._kprobe(text.strip())
+            for line in text.splitlines():
+                self._kprobe(line)
         else:
             super().append(path, text)
 
