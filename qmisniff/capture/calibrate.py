@@ -127,6 +127,8 @@ class _Watch:
         before = self._target.read(SETTING).strip()
         try:
             self._target.write(SETTING, "0" if before == b"1" else "1")
+        except OSError as error:
+            raise _refusal(f"does not let {SETTING} be changed ({error.strerror})") from None
         finally:
             with contextlib.suppress(OSError):
                 self._target.write(SETTING, before.decode("ascii", "replace"))

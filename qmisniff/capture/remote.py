@@ -99,8 +99,8 @@ class RemoteTarget:
     def _put(self, path: str, text: str, how: str) -> None:
         lines = text.split("\n")
         form = "\\n".join(["%s"] * len(lines))
-        # Through a program, whose complaint names the kernel's reason: a shell's own printf hides it. A printf may write
-        # piece by piece, of which the kernel takes each for a whole line; dd puts them together again.
+        # Through a program, whose complaint names the kernel's reason: a shell's own printf hides it. A printf may
+        # write in pieces, of which the kernel takes each for a whole line; dd puts them together again.
         program = "cat" if len(text) < _PRINTED_AT_ONCE else "dd obs=65536"
         self._run(f"printf '{form}' {' '.join(map(quote, lines))} | {program} {how}{quote(path)}", path)
 

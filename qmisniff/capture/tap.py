@@ -79,7 +79,7 @@ class KernelTap(Opened):
         return Availability(True, f"Linux {facts.release}{types}, transports of QRTR: {transports}")
 
     def wait(self, say: Callable[[str], None]) -> None:
-        """Come back once QRTR is in the kernel; `say` is told what is waited for. Raises as `open`, with nothing open."""
+        """Come back once QRTR is in the kernel; `say` is told what is waited for. Raises as `open`."""
         try:
             while self._facts is None:
                 try:
