@@ -122,17 +122,20 @@ class KernelTap(Opened):
         stale = remove_stale(self._target, tracefs)
         if stale:
             notes.append(f"removed what killed captures had left in the kernel: {', '.join(stale)}")
+        found = []
         if facts.skb is None:
-            facts = facts._replace(skb=calibrate(self._target, facts))
-            notes.append(f"the kernel does not describe its types: calibrated, {facts.skb}")
+            skb = calibrate(self._target, facts)
+            facts = facts._replace(skb=skb)
+            found.append(f"struct sk_buff calibrated: len at {skb.len}, data_len at {skb.paged}, data at {skb.data}")
         probes = plan(facts)
-        notes += probes.notes
+        found += probes.notes
+        notes += found
         hooks = ", ".join(" ".join(definition.split()[1] for definition in event.definitions) for event in probes.heads)
         self.origin = Origin(
             "kernel",
             self.origin.name,
             "CLOCK_BOOTTIME + offset to CLOCK_REALTIME at the start",
-            "; ".join([f"Linux {facts.release} {facts.machine}", f"probes at {hooks}", *probes.notes]),
+            "; ".join([f"Linux {facts.release} {facts.machine}", f"probes at {hooks}", *found]),
         )
         self._start(tracefs, probes, notes)
         self.notes = tuple(notes)
