@@ -567,7 +567,7 @@ def strange_transport(out: Path) -> dict[str, Any]:
 
 def refusals(out: Path) -> dict[str, Any]:
     """What a user is told who cannot capture: not root, ftrace switched off, no qrtr."""
-    results = {}
+    results: dict[str, Any] = {}
     program = "import os,qmisniff.capture.tap as t;{}print(*t.KernelTap().probe(),sep='|')"
     ask = [sys.executable, "-c", program.format("")]
     results["nobody"] = said([sys.executable, "-c", program.format("os.setuid(65534);")])
