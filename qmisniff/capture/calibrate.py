@@ -121,8 +121,7 @@ class _Watch:
 
     def _watch(self, instance: Instance, events: Sequence[Event]) -> list[bytes]:
         page_layout = instance.install()
-        forms = [instance.format(event.name) for event in events]
-        layouts = {form.id: layout_of(form, ()) for form in forms}
+        layouts = {form.id: layout_of(form, ()) for form in instance.formats(events)}
         instance.start()
         before = self._target.read(SETTING).strip()
         try:

@@ -215,10 +215,10 @@ class KernelTap(Opened):
         tasks = Tasks()
         assembler = Assembler(page, self._target.wall_clock_offset(), self.origin, tasks)
         try:
-            for event in probes.heads:
-                assembler.add_head(instance.format(event.name), event.hook, event.rebuilt)
-            for event in probes.bodies:
-                assembler.add_body(instance.format(event.name), event.offsets)
+            for event, form in zip(probes.heads, instance.formats(probes.heads), strict=True):
+                assembler.add_head(form, event.hook, event.rebuilt)
+            for event, form in zip(probes.bodies, instance.formats(probes.bodies), strict=True):
+                assembler.add_body(form, event.offsets)
             for name in probes.services:
                 assembler.add_service(instance.kernel_format("qrtr", name), _COMMANDS[name])
             for name in EVENTS:

@@ -20,7 +20,7 @@ from qmisniff.capture import shell as shell_module
 from qmisniff.capture.lookup import RemoteLookup
 from qmisniff.capture.remote import RemoteTarget, command
 from qmisniff.capture.shell import ConnectionLost, Shell
-from qmisniff.capture.target import LocalTarget
+from qmisniff.capture.target import Change, LocalTarget, Refused
 from qmisniff.errors import SourceUnavailable, UsageError
 from qmisniff.frame import Flag, Hook, Origin
 
@@ -76,6 +76,25 @@ def test_files_come_and_go_as_they_are(target: RemoteTarget, tmp_path: Path) -> 
     assert target.list(f"{folder}/new") == []
     target.remove(f"{folder}/new")
     assert not target.exists(f"{folder}/new")
+
+
+def test_many_changes_are_made_in_order_up_to_the_one_that_is_refused(target: RemoteTarget, tmp_path: Path) -> None:
+    file, other = str(tmp_path / "it's one"), str(tmp_path / "other")
+    lines = [f"{number} " * 300 + "\n" for number in range(40)] + ["x" * 3000 + "\n", "the last\n"]
+    target.change([Change(other, "1"), *(Change(file, line, append=True) for line in lines)])
+    assert Path(file).read_text() == "".join(lines)
+    assert list(target.read_all([other, file] * 40)) == [b"1", "".join(lines).encode()] * 40
+    with pytest.raises(FileNotFoundError):
+        target.read_all([other, "/nowhere"])
+    for size in (1, 3000):
+        changes = [Change(file, "made"), Change("/dev/full", "x" * size), Change(other, "never")]
+        with pytest.raises(Refused) as refused:
+            target.change(changes)
+        assert (refused.value.at, refused.value.errno) == (1, errno.ENOSPC)
+        assert (Path(file).read_text(), Path(other).read_text()) == ("made", "1")
+    with pytest.raises(Refused) as refused:
+        LocalTarget().change(changes)
+    assert (refused.value.at, refused.value.errno) == (1, errno.ENOSPC)
 
 
 @pytest.mark.parametrize(
