@@ -184,6 +184,12 @@ def test_a_wrong_filter_is_shown_with_its_mistake_marked(sample: Path) -> None:
     ]
 
 
+def test_only_a_tap_of_a_kernel_waits() -> None:
+    done = run("capture", "-i", "usbmon0", "--wait")
+    assert done.returncode == 2
+    assert b"'usbmon0' is none (capture -i kernel --wait)" in done.stderr
+
+
 def test_a_capture_that_cannot_start_leaves_an_earlier_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "kept.pcapng"
     path.write_bytes(b"an earlier capture")

@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Commands that need a kernel, a phone or a terminal: who runs them instead. The path must exist.
 RUN_ELSEWHERE = {
     r"python3 -m venv \.venv && .*": "tests/tui/test_terminal.py",
-    r"qmisniff capture( -w \S+)?": "tests/lab/test_capture.py",
+    r"qmisniff capture( --wait)?( -w \S+)?": "tests/lab/test_capture.py",
     r"qmisniff (capture|tui) -i '?(ssh|adb|exec):.*": "tests/lab/test_remote.py",
     r"ssh root@phone qmisniff capture -w - \| qmisniff (tui|read) .*": "tests/lab/test_capture.py",
     r"qmisniff tui .*": "tests/tui/test_terminal.py",

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from qmisniff.capture import header
 from qmisniff.capture.event_format import EventFormat, FieldFormat
 from qmisniff.capture.header import Address
-from qmisniff.capture.plan import HEAD_BYTES, STAGES
+from qmisniff.capture.plan import HEAD_BYTES
 from qmisniff.capture.ring import PageLayout, parse_page
 from qmisniff.capture.tasks import Tasks
 from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
@@ -34,13 +34,11 @@ _FLAGS = {
     for rebuilt in (False, True)
     for whole in (False, True)
 }
-_OFFSETS = frozenset(offset for stage in STAGES for offset in stage.offsets)
 # A packet whose rest has not come by then will not come: its parts are microseconds apart.
 _PATIENCE = 1_000_000_000
 _MOST_OPEN = 16  # packets under way on one CPU: one for each level of interrupts is what can really be
 
-_BODY = ("ptr", "len", "off")
-_HEAD = ("ptr", "len")
+_HEAD = _BODY = ("ptr", "len")
 _REBUILT = (*_HEAD, "kind", "from_node", "from_port", "to_node", "to_port")
 _SERVICE = ("service", "instance", "node", "port")
 _CODES = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"}
@@ -188,15 +186,17 @@ class Assembler:
 
         self._events[form.id] = (layout_of(form, _REBUILT if rebuilt else _HEAD), take)
 
-    def add_body(self, form: EventFormat) -> None:
-        """Take an event's records as further parts of packets. Raises ValueError as layout_of."""
+    def add_body(self, form: EventFormat, offsets: Sequence[int]) -> None:
+        """Take an event's records as further parts of packets, which begin at one of `offsets`: a record says at which
+        unless there is only one. Raises ValueError as layout_of."""
 
         def take(cpu: int, ts: int, layout: Layout, record: bytes) -> None:
             fields = layout.fields(record)
-            if fields["off"] in _OFFSETS:
-                self._part(cpu, ts, fields, fields["off"], _cut(layout, record), None)
+            offset = fields.get("off", offsets[0])
+            if offset in offsets:
+                self._part(cpu, ts, fields, offset, _cut(layout, record), None)
 
-        self._events[form.id] = (layout_of(form, _BODY), take)
+        self._events[form.id] = (layout_of(form, _BODY if len(offsets) == 1 else (*_BODY, "off")), take)
 
     def add_service(self, form: EventFormat, command: int) -> None:
         """Take the name server's trace event as a control packet with `command`. Raises ValueError as layout_of."""

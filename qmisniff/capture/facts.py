@@ -6,6 +6,7 @@ Function names: net/qrtr of the mainline kernel and of the vendor kernels for ph
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from qmisniff.capture.btf import Btf, BtfError
@@ -26,6 +27,18 @@ TRANSPORTS = {
     "qrtr_haven": "qrtr_haven_send",
     "qrtr_gunyah": "qrtr_gunyah_send",
 }
+# What the probes take for granted of a function's first parameters, as BTF has them: position -> type.
+_SENDER = {1: "sk_buff *"}
+_QUEUE = {1: "sk_buff *", 2: "integer", 3: "sockaddr_qrtr *", 4: "sockaddr_qrtr *"}
+_PARAMETERS = {RECEIVE: {1: "*", 2: "integer"}, ENQUEUE: _QUEUE, LOCAL: _QUEUE} | dict.fromkeys(
+    TRANSPORTS.values(), _SENDER
+)
+# Suffixes that compilers give to functions: with the first kind it is still the function as it was written (clang's LTO
+# and CFI), with the second it has lost arguments or is a part of it (gcc). Others are not its code: .cold, .cfi_jt.
+_SAME = re.compile(r"(?:\.cfi|\.llvm\.\d+|\.__uniq\.\d+|\.[0-9a-f]{32})*")
+_CHANGED = re.compile(r"(?:\.(?:constprop|isra|part)\.\d+)+")
+# Linux before 4.15 gives its queues no addresses, but vendors had brought those, with flow control, to 4.14 already.
+_VENDOR = re.compile(rb" (?:qrtr_tx_resume|qrtr_tx_wait|qrtr_log_tx_msg|qrtr_forward_data_pkt|qrtr_fwd_\w+)\b")
 # Registers that hold the arguments of a function at its entry, by processor. Named rather than written $arg1: that
 # is refused for a module that is not loaded yet, and unknown before Linux 4.20.
 ARGUMENTS = {
@@ -36,7 +49,7 @@ ARGUMENTS = {
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 # Where phones and everything else keep the list of installed modules.
 _MODULES = ("/lib/modules/{}", "/vendor/lib/modules", "/vendor_dlkm/lib/modules", "/system/lib/modules")
-_BTF = "/sys/kernel/btf/vmlinux"
+_BTF = "/sys/kernel/btf"
 
 
 class SkBuff(NamedTuple):
@@ -51,8 +64,11 @@ class Facts(NamedTuple):
     """One kernel, as far as the tap depends on it.
 
     `tracefs` is where it is mounted, "" where it has to be mounted first: what is in it is not known then. `symbols`
-    maps each function of QRTR to its module, "" where it is built in; `holders` are the modules that use qrtr now,
-    `installed` those of TRANSPORTS that can be loaded later.
+    maps each function of QRTR to what a probe calls it: with its module unless it is built in, so that the probe
+    outlives the module's reloading. `refused` says why a function, or a part of it, cannot be tapped. `holders` are the
+    modules that use qrtr now, `installed` those of TRANSPORTS that can be loaded later. `skb` is None where the kernel
+    does not describe its types: it has to be calibrated. `simple`: probes know neither arrays nor constants, and an
+    event has one probe (before Linux 5.4).
     """
 
     release: str
@@ -61,12 +77,13 @@ class Facts(NamedTuple):
     symbols: dict[str, str]
     holders: frozenset[str]
     installed: frozenset[str]
-    skb: SkBuff
+    skb: SkBuff | None
+    refused: dict[str, str]
+    simple: bool
 
-    def symbol(self, function: str) -> str:
-        """A function as a probe names it: with its module, so that the probe outlives the module's reloading."""
-        module = self.symbols[function]
-        return f"{module}:{function}" if module else function
+
+class NotLoaded(SourceUnavailable):
+    """The module qrtr is not there, but may come."""
 
 
 def survey(target: Target) -> Facts:
@@ -78,17 +95,25 @@ def survey(target: Target) -> Facts:
             f"the tap does not know this processor ({machine})", f"it runs on {' and '.join(ARGUMENTS)}"
         )
     tracefs = _tracefs(target)
-    if tracefs:
-        _kprobes(target, tracefs, release)
+    simple = _kprobes(target, tracefs, release) if tracefs else False
     _switches(target)
+    symbols, refused = _symbols(target, release)
+    btf = _btf(target, "vmlinux", None)
+    for function, why in _strange(target, symbols, btf):
+        if function == RECEIVE:
+            raise SourceUnavailable(why, "the tap does not know this kernel's QRTR")
+        del symbols[function]
+        refused[function] = why
     return Facts(
         release,
         machine,
         tracefs,
-        _symbols(target),
+        symbols,
         frozenset(target.list("/sys/module/qrtr/holders")),
         _installed(target, release),
-        _sk_buff(target),
+        _sk_buff(btf),
+        refused,
+        simple,
     )
 
 
@@ -129,7 +154,8 @@ def _tracefs(target: Target) -> str:
     return ""
 
 
-def _kprobes(target: Target, tracefs: str, release: str) -> None:
+def _kprobes(target: Target, tracefs: str, release: str) -> bool:
+    """Whether probes are simple, see Facts."""
     if not target.exists(f"{tracefs}/kprobe_events"):
         raise SourceUnavailable("this kernel has no kprobe events", "use a kernel built with CONFIG_KPROBE_EVENTS")
     # The kernel documents there what its probes can do; \IMM came last, together with several probes to an event.
@@ -137,8 +163,9 @@ def _kprobes(target: Target, tracefs: str, release: str) -> None:
         readme = target.read(f"{tracefs}/README")
     except OSError:
         readme = b""
-    if b"<array-size>" not in readme or b"\\imm-value" not in readme:
-        raise SourceUnavailable(f"the kprobe events of Linux {release} are too old", "Linux 5.4 or later is needed")
+    if readme and b"x8/16/32/64" not in readme:
+        raise SourceUnavailable(f"the kprobe events of Linux {release} are too old", "Linux 4.15 or later is needed")
+    return b"<array-size>" not in readme or b"\\imm-value" not in readme
 
 
 def _switches(target: Target) -> None:
@@ -155,21 +182,67 @@ def _switches(target: Target) -> None:
             raise SourceUnavailable(f"{name} is switched off in this kernel", remedy)
 
 
-def _symbols(target: Target) -> dict[str, str]:
-    """The functions of QRTR in kallsyms: name -> module."""
+def _symbols(target: Target, release: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The functions of QRTR in kallsyms, as in Facts: `symbols` and `refused`."""
     wanted = {RECEIVE, ENQUEUE, LOCAL, *TRANSPORTS.values()}
     found: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    vendor = False
     for line in target.lines("/proc/kallsyms", b"qrtr"):
         words = line.decode("ascii", "replace").split()
-        if len(words) > 2 and words[1] in "tT" and words[2] in wanted:
-            found[words[2]] = words[3].strip("[]") if len(words) > 3 else ""
-    if RECEIVE in found:
-        return found
-    if found or target.exists("/sys/module/qrtr"):
+        vendor = vendor or bool(_VENDOR.search(line))
+        if len(words) < 3 or words[1] not in "tT":
+            continue
+        function, dot, suffix = words[2].partition(".")
+        if function not in wanted:
+            continue
+        module = words[3].strip("[]") if len(words) > 3 else ""
+        if _SAME.fullmatch(dot + suffix):
+            # With CFI the plain name may be an entry of a jump table, and NAME.cfi the function.
+            found[function] = max(found.get(function, ""), f"{module}:{words[2]}" if module else words[2], key=len)
+        elif _CHANGED.fullmatch(dot + suffix):
+            refused[function] = f"the compiler has made {words[2]} of {function}, whose arguments are not known"
+    if RECEIVE not in found and (found or refused or target.exists("/sys/module/qrtr")):
+        why = f": {refused[RECEIVE]}" if RECEIVE in refused else ""
         raise SourceUnavailable(
-            f"this kernel's qrtr has no function {RECEIVE}", "only QRTR of Linux 4.15 and later can be tapped"
+            f"this kernel's qrtr has no function {RECEIVE}{why}", "only QRTR of Linux 4.15 and later can be tapped"
         )
-    raise SourceUnavailable("the kernel module qrtr is not loaded", "modprobe qrtr")
+    if RECEIVE not in found:
+        raise NotLoaded("the kernel module qrtr is not loaded", "modprobe qrtr, or capture --wait")
+    if _version(release) < (4, 15) and not vendor:
+        for function in {ENQUEUE, LOCAL} & found.keys():
+            del found[function]
+            refused[function] = f"{function} of Linux {release} is not told the addresses"
+    return found, refused
+
+
+def _version(release: str) -> tuple[int, int]:
+    """The first two numbers of a kernel's release; later than all where it has none."""
+    numbers = re.match(r"(\d{1,4})\.(\d{1,4})", release)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (9999, 0)
+
+
+def _strange(target: Target, symbols: dict[str, str], kernel: Btf | None) -> list[tuple[str, str]]:
+    """The functions whose parameters are not those that the probes expect, and the words for it.
+
+    Only what the kernel describes can be checked: all else has to be as it is in the kernels that are known.
+    """
+    modules: dict[str, Btf | None] = {"": kernel}
+    found = []
+    for function, symbol in symbols.items():
+        module = symbol.rpartition(":")[0]
+        if module not in modules:
+            modules[module] = _btf(target, module, kernel) if kernel is not None else None
+        btf = modules[module]
+        try:
+            parameters = btf.parameters(function) if btf is not None else None
+        except BtfError:
+            continue
+        if parameters is not None and any(
+            at >= len(parameters) or kind != parameters[at] for at, kind in _PARAMETERS[function].items()
+        ):
+            found.append((function, f"{function} has other parameters in this kernel ({', '.join(parameters)})"))
+    return found
 
 
 def _installed(target: Target, release: str) -> frozenset[str]:
@@ -184,14 +257,18 @@ def _installed(target: Target, release: str) -> frozenset[str]:
     return frozenset(found) & TRANSPORTS.keys()
 
 
-def _sk_buff(target: Target) -> SkBuff:
-    """Where a packet's bytes are in a struct sk_buff."""
-    if not target.exists(_BTF):
-        raise SourceUnavailable(
-            f"the kernel does not describe its types ({_BTF} is missing)", "use one built with CONFIG_DEBUG_INFO_BTF"
-        )
+def _btf(target: Target, name: str, base: Btf | None) -> Btf | None:
+    """The types of the kernel, or of a module on top of them; None where they are not described, or not readably."""
     try:
-        offsets = Btf(target.read(_BTF)).member_offsets("sk_buff", ("len", "data_len", "data"))
-    except (OSError, BtfError) as error:
-        raise SourceUnavailable(f"the kernel's type information ({_BTF}) cannot be used: {error}") from None
-    return SkBuff(offsets["len"], offsets["data_len"], offsets["data"])
+        return Btf(target.read(f"{_BTF}/{name}"), base) if target.exists(f"{_BTF}/{name}") else None
+    except (OSError, BtfError):
+        return None
+
+
+def _sk_buff(btf: Btf | None) -> SkBuff | None:
+    """Where a packet's bytes are in a struct sk_buff, if that is described."""
+    try:
+        offsets = btf.member_offsets("sk_buff", ("len", "data_len", "data")) if btf is not None else None
+    except BtfError:
+        return None
+    return SkBuff(offsets["len"], offsets["data_len"], offsets["data"]) if offsets else None

@@ -10,15 +10,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from qmisniff.capture.event_format import EventFormat, parse_format
-from qmisniff.capture.plan import Plan
+from qmisniff.capture.plan import Event, Plan
 from qmisniff.capture.ring import PageLayout, parse_layout
-from qmisniff.capture.target import Pages, Target, start_time
+from qmisniff.capture.target import Change, Pages, Refused, Target, start_time
 from qmisniff.errors import SourceFailed
 
 _NAME = re.compile(r"qmisniff_(\d+)_(\d+)_\d+$")
+# Events removed in one write, of which the kernel takes 4096 bytes.
+_AT_ONCE = 32
 _serial = itertools.count()
 
 
@@ -52,30 +54,33 @@ class Instance:
             target.write(f"{path}/buffer_percent", "0")
         except OSError:
             self.wakes = False
-        for event in (*self._plan.bodies, *self._plan.heads):
-            for definition in event.definitions:
-                text = definition.format(group=self.name, event=self._event(event.name))
-                with self._refusals(f"a probe at {text.split()[1]}"):
-                    target.append(f"{self._tracefs}/kprobe_events", text + "\n")
+        lines = [
+            definition.format(group=self.name, event=self._event(event.name)) + "\n"
+            for event in (*self._plan.bodies, *self._plan.heads)
+            for definition in event.definitions
+        ]
+        try:
+            target.change([Change(f"{self._tracefs}/kprobe_events", line, append=True) for line in lines])
+        except Refused as refused:
+            with self._refusals(f"a probe at {lines[refused.at].split()[1]}"):
+                raise
         return layout
 
     def start(self) -> None:
         """Enable the events: bodies first, since a head without its body is a packet cut short."""
-        target = self._target
+        folder = f"{self._path}/events/{self.name}"
+        changes = []
+        for event in self._plan.bodies:
+            name = self._event(event.name)
+            changes.append(Change(f"{folder}/{name}/filter", event.filter))
+            if not event.armed_by:
+                changes.append(Change(f"{folder}/{name}/enable", "1"))
+                continue
+            trigger = f"enable_event:{self.name}:{name} if {event.armed_by}\n"
+            changes += [Change(f"{folder}/{self._event(head)}/trigger", trigger, append=True) for head in event.heads]
+        changes += [Change(f"{folder}/{self._event(event.name)}/enable", "1") for event in self._plan.heads]
         with self._refusals("to enable the probes"):
-            for event in self._plan.bodies:
-                folder = f"{self._path}/events/{self.name}"
-                target.write(f"{folder}/{self._event(event.name)}/filter", event.filter)
-                if not event.armed_by:
-                    target.write(f"{folder}/{self._event(event.name)}/enable", "1")
-                    continue
-                for head in self._plan.heads:
-                    target.append(
-                        f"{folder}/{self._event(head.name)}/trigger",
-                        f"enable_event:{self.name}:{self._event(event.name)} if {event.armed_by}\n",
-                    )
-            for event in self._plan.heads:
-                target.write(f"{self._path}/events/{self.name}/{self._event(event.name)}/enable", "1")
+            self._target.change(changes)
         self.enable("qrtr", self._plan.services)
 
     def enable(self, system: str, names: Iterable[str]) -> None:
@@ -89,9 +94,12 @@ class Instance:
         with contextlib.suppress(OSError):
             self._target.write(f"{self._path}/events/{self.name}/{self._event(name)}/enable", "0")
 
-    def format(self, name: str) -> EventFormat:
-        """The format of the records of one of the plan's events."""
-        return self.kernel_format(self.name, self._event(name))
+    def formats(self, events: Sequence[Event]) -> list[EventFormat]:
+        """The formats of the records of events of the plan."""
+        with self._refusals("to describe the probes"):
+            folder = f"{self._path}/events/{self.name}"
+            texts = self._target.read_all([f"{folder}/{self._event(event.name)}/format" for event in events])
+            return [parse_format(text.decode("ascii", "replace")) for text in texts]
 
     def kernel_format(self, system: str, name: str) -> EventFormat:
         """The format of the records of a trace event that the kernel has by itself."""
@@ -174,19 +182,33 @@ def _remove(target: Target, tracefs: str, name: str) -> None:
             target.remove(f"{tracefs}/instances/{name}")  # takes its triggers away and disables its events
         except OSError as error:
             raise SourceFailed(f"the trace instance {name} cannot be removed: {error.strerror}") from None
+    events = [event for event in target.list(f"{tracefs}/events/{name}") if event not in ("enable", "filter")]
+    if events:
+        with contextlib.suppress(OSError):
+            # Somebody who enabled every event there is has enabled ours too.
+            target.write(f"{tracefs}/events/{name}/enable", "0")
     left = []
-    for event in target.list(f"{tracefs}/events/{name}"):
-        if event in ("enable", "filter"):
+    for start in range(0, len(events), _AT_ONCE):
+        some = events[start : start + _AT_ONCE]
+        try:
+            target.append(f"{tracefs}/kprobe_events", "".join(f"-:{name}/{event}\n" for event in some))
+        except OSError:  # at one of them
+            left += _remove_each(target, tracefs, name, some)
+    if left:
+        raise SourceFailed(f"probes cannot be removed: {', '.join(left)}", f"see {tracefs}/kprobe_events")
+
+
+def _remove_each(target: Target, tracefs: str, name: str, events: Iterable[str]) -> list[str]:
+    """Remove events one by one; those that stay, with the reason."""
+    left = []
+    for event in events:
+        if not target.exists(f"{tracefs}/events/{name}/{event}"):
             continue
         try:
-            with contextlib.suppress(OSError):
-                # Somebody who enabled every event there is has enabled ours too.
-                target.write(f"{tracefs}/events/{name}/enable", "0")
             target.append(f"{tracefs}/kprobe_events", f"-:{name}/{event}\n")
         except OSError as error:
             left.append(f"{event} ({error.strerror})")
-    if left:
-        raise SourceFailed(f"probes cannot be removed: {', '.join(left)}", f"see {tracefs}/kprobe_events")
+    return left
 
 
 def _last_error(target: Target, tracefs: str) -> str:

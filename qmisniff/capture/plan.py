@@ -7,17 +7,21 @@ the three stages share: a record says by its offset which part it holds. All eve
 A probe's arguments are fetched before its filter is asked, so a body costs its copy even where it is thrown away.
 Stages for packets that hardly occur are therefore armed by the first packet that needs them, through a trigger of the
 head. The head must fire before the bodies for that: the kernel runs the probes of a function last one first.
+
+Before Linux 5.4 an event has one probe, and this copies nothing but single words: every part at every function is then
+an event of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from qmisniff.capture.facts import ARGUMENTS, ENQUEUE, LOCAL, RECEIVE, TRANSPORTS, Facts
 from qmisniff.frame import Hook
 
 HEAD_BYTES = 128
-# An argument is an array of 64 elements at most, of 8 bytes each; an event takes 3072 bytes of arguments.
+# An event takes 128 arguments and 3072 bytes of them; an argument is an array of 64 elements at most, of 8 bytes each.
 _ARRAY = 64
 _ADDRESSES = "from_node=+4({3}):u32 from_port=+8({3}):u32 to_node=+4({4}):u32 to_port=+8({4}):u32"
 
@@ -50,19 +54,28 @@ STAGES = (
 )
 
 
+SIMPLE_STAGES = (
+    Stage("body", HEAD_BYTES, 64, 1),
+    Stage("long", 640, 120, 10, "len > 640"),
+    Stage("huge", 10240, 120, 58, "len > 10240"),
+)
+
+
 class Event(NamedTuple):
     """One event of our group: the definitions of its probes, `{group}` and `{event}` standing for the final names.
 
-    A head has a hook, and is `rebuilt` where packets come without a header. A body has a filter, and is `armed_by` a
-    condition on a head's fields, or always on.
+    A head has a hook, and is `rebuilt` where packets come without a header. A body holds parts that begin at `offsets`
+    of a packet, has a filter, and is `armed_by` a condition on the fields of the heads `heads`, or always on.
     """
 
     name: str
     definitions: tuple[str, ...]
     hook: Hook = Hook.NONE
     rebuilt: bool = False
+    offsets: tuple[int, ...] = ()
     filter: str = ""
     armed_by: str = ""
+    heads: tuple[str, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -91,29 +104,74 @@ class _Tap(NamedTuple):
 
 
 def plan(facts: Facts) -> Plan:
-    """The probes for a kernel."""
+    """The probes for a kernel whose struct sk_buff is known."""
+    assert facts.skb is not None
     arguments = ARGUMENTS[facts.machine]
     skb = arguments[1]
     in_skb = (skb, f"+{facts.skb.len}({skb}):u32", f"+{facts.skb.data}({skb})")
     paged = f"paged=+{facts.skb.paged}({skb}):u32"
     whole = " ".join([paged, f"kind={arguments[2]}:u32", _ADDRESSES.format(*arguments)])
-    notes: list[str] = []
+    notes = [
+        f"{facts.refused[function]}: that part is not seen" for function in facts.symbols if function in facts.refused
+    ]
 
-    taps = [_Tap("receive", Hook.RECEIVE, facts.symbol(RECEIVE), skb, f"{arguments[2]}:u32", skb)]
+    taps = [_Tap("receive", Hook.RECEIVE, facts.symbols[RECEIVE], skb, f"{arguments[2]}:u32", skb)]
     senders, rebuilt = _senders(facts, notes)
     taps += [_Tap("transmit", Hook.TRANSMIT, function, *in_skb, whole if rebuilt else paged) for function in senders]
     if LOCAL in facts.symbols:
-        taps.append(_Tap("local", Hook.LOCAL, facts.symbol(LOCAL), *in_skb, whole))
+        taps.append(_Tap("local", Hook.LOCAL, facts.symbols[LOCAL], *in_skb, whole))
     else:
-        notes.append(f"no function {LOCAL}: traffic within this node is not seen, only the services it announces")
+        notes.append(f"{_why(facts, LOCAL)}: traffic within this node is not seen, only the services it announces")
 
+    bodies, heads = _simple(taps) if facts.simple else _shared(taps)
+    services = () if LOCAL in facts.symbols else ("qrtr_ns_server_add", "qrtr_ns_service_announce_del")
+    return Plan(bodies, heads, services, tuple(notes))
+
+
+def _why(facts: Facts, function: str) -> str:
+    return facts.refused.get(function, f"no function {function}")
+
+
+def _shared(taps: list[_Tap]) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+    """Bodies and heads where an event can have many probes: a body for each stage, a head for each hook."""
     heads: dict[str, Event] = {}
     for tap in taps:
         others = heads[tap.event].definitions if tap.event in heads else ()
-        heads[tap.event] = Event(tap.event, (*others, _head(tap)), tap.hook, "kind=" in tap.extra)
-    bodies = tuple(_body(stage, taps) for stage in reversed(STAGES))
-    services = () if LOCAL in facts.symbols else ("qrtr_ns_server_add", "qrtr_ns_service_announce_del")
-    return Plan(bodies, tuple(heads.values()), services, tuple(notes))
+        heads[tap.event] = Event(tap.event, (*others, _head(tap, _arrays)), tap.hook, "kind=" in tap.extra)
+    bodies = []
+    for stage in reversed(STAGES):
+        definitions = [
+            _part(tap, offset, stage, f" off=\\{offset}:u32", _arrays) for tap in taps for offset in stage.offsets
+        ]
+        # One event has one filter, so it tells the parts apart by their offset.
+        wanted = " || ".join(f"off == {offset} && len > {offset}" for offset in stage.offsets)
+        bodies.append(
+            Event(
+                stage.name,
+                tuple(definitions),
+                Hook.NONE,
+                False,
+                tuple(stage.offsets),
+                wanted,
+                stage.armed_by,
+                tuple(heads),
+            )
+        )
+    return tuple(bodies), tuple(heads.values())
+
+
+def _simple(taps: list[_Tap]) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+    """Bodies and heads where an event has one probe: a head for each function, bodies for each part."""
+    bodies, heads = [], []
+    for number, tap in enumerate(taps):
+        head = f"{tap.event}{number}"
+        for stage in reversed(SIMPLE_STAGES):
+            for offset in stage.offsets:
+                definition = _part(tap, offset, stage, "", _single)
+                name, wanted = f"{stage.name}{number}x{offset}", f"len > {offset}"
+                bodies.append(Event(name, (definition,), Hook.NONE, False, (offset,), wanted, stage.armed_by, (head,)))
+        heads.append(Event(head, (_head(tap, _single),), tap.hook, "kind=" in tap.extra))
+    return tuple(bodies), tuple(heads)
 
 
 def _senders(facts: Facts, notes: list[str]) -> tuple[list[str], bool]:
@@ -127,41 +185,43 @@ def _senders(facts: Facts, notes: list[str]) -> tuple[list[str], bool]:
     strange = facts.holders - TRANSPORTS.keys() - {"qrtr_ns"}
     unseen = sorted(facts.holders & (TRANSPORTS.keys() - present.keys()))
     later = sorted(facts.installed - present.keys())
-    built_in = facts.symbols.get(RECEIVE) == "" and not present
+    built_in = ":" not in facts.symbols[RECEIVE] and not present
     if strange or unseen or (built_in and not later):
         names = ", ".join([*sorted(strange), *unseen]) or "built in"
         if ENQUEUE in facts.symbols:
             notes.append(f"transport not known ({names}): headers of sent packets are rebuilt")
-            return [facts.symbol(ENQUEUE)], True
-        notes.append(f"transport not known ({names}) and no function {ENQUEUE}: what it sends is not seen")
-    return [*map(facts.symbol, present.values()), *(f"{module}:{TRANSPORTS[module]}" for module in later)], False
+            return [facts.symbols[ENQUEUE]], True
+        notes.append(f"transport not known ({names}) and {_why(facts, ENQUEUE)}: what it sends is not seen")
+    return [
+        *(facts.symbols[function] for function in present.values()),
+        *(f"{module}:{TRANSPORTS[module]}" for module in later),
+    ], False
 
 
-def _head(tap: _Tap) -> str:
+_Copy = Callable[[str, int, int], str]  # address, first byte, words -> arguments that copy them
+
+
+def _head(tap: _Tap, copy: _Copy) -> str:
     """The definition of a head's probe."""
     extra = f" {tap.extra}" if tap.extra else ""
-    data = _data(tap.data, 0, HEAD_BYTES // 8)
+    data = copy(tap.data, 0, HEAD_BYTES // 8)
     return (
         f"p:{{group}}/{{event}} {tap.function} ptr={tap.pointer}:x64 len={tap.length}{extra} comm=$comm:string {data}"
     )
 
 
-def _body(stage: Stage, taps: list[_Tap]) -> Event:
-    """A stage's event: a probe for each part at each tapped function."""
-    definitions = tuple(
-        f"p:{{group}}/{{event}} {tap.function} ptr={tap.pointer}:x64 len={tap.length} off=\\{offset}:u32 "
-        + _data(tap.data, offset, stage.words)
-        for tap in taps
-        for offset in stage.offsets
-    )
-    # One event has one filter, so it tells the parts apart by their offset.
-    wanted = " || ".join(f"off == {offset} && len > {offset}" for offset in stage.offsets)
-    return Event(stage.name, definitions, filter=wanted, armed_by=stage.armed_by)
+def _part(tap: _Tap, offset: int, stage: Stage, extra: str, copy: _Copy) -> str:
+    """The definition of the probe for one part of a packet."""
+    data = copy(tap.data, offset, stage.words)
+    return f"p:{{group}}/{{event}} {tap.function} ptr={tap.pointer}:x64 len={tap.length}{extra} {data}"
 
 
-def _data(address: str, start: int, words: int) -> str:
-    """Arguments that copy `words` 8-byte words from `start` bytes behind an address."""
+def _arrays(address: str, start: int, words: int) -> str:
     return " ".join(
         f"d{number}=+{start + at * 8}({address}):x64[{min(_ARRAY, words - at)}]"
         for number, at in enumerate(range(0, words, _ARRAY))
     )
+
+
+def _single(address: str, start: int, words: int) -> str:
+    return " ".join(f"d{number}=+{start + number * 8}({address}):x64" for number in range(words))

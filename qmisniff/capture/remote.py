@@ -13,11 +13,11 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from qmisniff.capture.lookup import Lookup, RemoteLookup
 from qmisniff.capture.shell import Shell, quote
-from qmisniff.capture.target import Batch, Process, start_time
+from qmisniff.capture.target import Batch, Change, Process, Refused, start_time
 from qmisniff.errors import UsageError
 
 _ERRNO = {os.strerror(number): number for number in errno.errorcode} | {"Resource busy": errno.EBUSY}
@@ -26,6 +26,9 @@ _PROGRAMS = {"armv8l": "aarch64"}  # what a kernel calls itself to a program of 
 _LEAST_EVENT = 48
 _ROUNDS = 16  # reads of a CPU in one request, at most: under a flood it must not go on for ever
 _MOST_PAGES = 256  # in one read
+_REQUEST = 8000  # bytes of a request with many changes, after which another begins
+_FILES_AT_ONCE = 64  # in one request
+_PRINTED_AT_ONCE = 1000  # bytes: the smallest buffer of standard output that a C library has (musl)
 _FASTEST, _SLOWEST = 0.01, 0.1  # seconds between requests while packets come, and when none has come for long
 
 # Takes away what the shell's own capture put into the kernel: $O names its owner, as in Instance. Groups of events can
@@ -95,11 +98,38 @@ class RemoteTarget:
     def append(self, path: str, text: str) -> None:
         self._put(path, text, ">>")
 
+    def change(self, changes: Sequence[Change]) -> None:
+        # Many in one request, and most by nothing but the shell; the one that is refused is asked for again alone.
+        done = 0
+        while done < len(changes):
+            script, end = "n=0", done
+            while end < len(changes) and len(script) < _REQUEST:
+                path, text, append = changes[end]
+                through = "" if len(text) < _PRINTED_AT_ONCE else "| dd obs=65536 "
+                script += f" && {_print(text)} {through}{'>>' if append else '>'}{quote(path)} && n=$((n + 1))"
+                end += 1
+            done += int(self._run(f"{{ {script}; }} 2>/dev/null; printf '%s' $n", "sh"))
+            if done < end:
+                path, text, append = changes[done]
+                try:
+                    self._put(path, text, ">>" if append else ">")
+                except OSError as error:
+                    raise Refused(done, error) from None
+                done += 1
+
+    def read_all(self, paths: Sequence[str]) -> Sequence[bytes]:
+        found: list[bytes] = []
+        for start in range(0, len(paths), _FILES_AT_ONCE):
+            some = paths[start : start + _FILES_AT_ONCE]
+            each = " && ".join(f"cat {quote(path)} && printf '\\0'" for path in some)
+            found += self._run(each, some[0]).split(b"\0")[:-1]
+        return found
+
     def _put(self, path: str, text: str, how: str) -> None:
-        lines = text.split("\n")
-        form = "\\n".join(["%s"] * len(lines))
-        # Through cat, whose complaint names the kernel's reason: a shell's own printf hides it.
-        self._run(f"printf '{form}' {' '.join(map(quote, lines))} | cat {how}{quote(path)}", path)
+        # Through a program, whose complaint names the kernel's reason: a shell's own printf hides it. A printf may
+        # write in pieces, of which the kernel takes each for a whole line; dd puts them together again.
+        program = "cat" if len(text) < _PRINTED_AT_ONCE else "dd obs=65536"
+        self._run(f"{_print(text)} | {program} {how}{quote(path)}", path)
 
     def list(self, path: str) -> list[str]:
         each = 'for f in * .[!.]*; do if [ -e "$f" ] || [ -L "$f" ]; then printf \'%s\\n\' "$f"; fi; done'
@@ -207,11 +237,18 @@ class RemoteTarget:
         answer = self._shell.ask(script)
         if answer.status == 0:
             return answer.output
-        said = answer.errors.strip().splitlines()
+        said = [line for line in answer.errors.splitlines() if ": " in line]  # not what dd counts
         reason = said[-1].rpartition(": ")[2].strip() if said else f"exit code {answer.status}"
         number = _ERRNO.get(reason, errno.EIO)
         # OSError chooses its subclass by the number.
         raise OSError(number, reason, path)
+
+
+def _print(text: str) -> str:
+    """The command that prints a text."""
+    lines = text.split("\n")
+    form = "\\n".join(["%s"] * len(lines))
+    return f"printf '{form}' {' '.join(map(quote, lines))}"
 
 
 class RemotePages:

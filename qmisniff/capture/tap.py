@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qmisniff.capture import header
 from qmisniff.capture.assemble import Assembler
-from qmisniff.capture.facts import TRACEFS, Facts, survey
+from qmisniff.capture.calibrate import calibrate
+from qmisniff.capture.facts import TRACEFS, Facts, NotLoaded, survey
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.lookup import Lookup
-from qmisniff.capture.plan import STAGES, Plan, plan
+from qmisniff.capture.plan import Event, Plan, plan
 from qmisniff.capture.source import Availability, Opened, Statistics
 from qmisniff.capture.target import LocalTarget, Target
 from qmisniff.capture.tasks import EVENTS, Tasks
@@ -23,6 +24,7 @@ from qmisniff.frame import Frame, Hook, Origin
 _GRACE = 5_000_000  # nanoseconds
 _TICK = 0.01  # seconds between reads where the kernel cannot wake a reader at once
 _CHORES_EVERY = 1.0  # seconds
+_WAIT = 0.5  # seconds between looks for the module
 _MOST_BUFFER = 4096  # KiB a CPU: some 20,000 packets, or 40 of the longest
 _LEAST_BUFFER = 512
 _COMMANDS = {
@@ -51,6 +53,7 @@ class KernelTap(Opened):
         self._lost: int | None = None  # exact, once stopped
         self._missed = 0
         self._next_chores = 0.0
+        self._bodies: Sequence[Event] = ()
         self._armed: set[str] = set()
         self._stopping = False
         self._failure: str | None = None
@@ -72,7 +75,30 @@ class KernelTap(Opened):
         except OSError as error:
             return Availability(False, f"the kernel cannot be asked: {error.strerror}")
         transports = ", ".join(sorted(facts.holders)) or "none loaded as modules"
-        return Availability(True, f"Linux {facts.release}, transports of QRTR: {transports}")
+        types = ", has to be calibrated" if facts.skb is None else ""
+        return Availability(True, f"Linux {facts.release}{types}, transports of QRTR: {transports}")
+
+    def wait(self, say: Callable[[str], None]) -> None:
+        """Come back once QRTR is in the kernel; `say` is told what is waited for. Raises as `open`."""
+        try:
+            while self._facts is None:
+                try:
+                    self._facts = survey(self._target)
+                except NotLoaded as error:
+                    say(f"{error.args[0]}: waiting for it, ctrl+c ends")
+                    while not self._loaded():
+                        time.sleep(_WAIT)
+        except OSError as error:
+            self._target.close()
+            raise SourceFailed(f"the kernel cannot be asked: {error.strerror}") from None
+        except BaseException:
+            self._target.close()
+            raise
+
+    def _loaded(self) -> bool:
+        """Whether the module has come, and has begun its work."""
+        path = "/sys/module/qrtr/initstate"
+        return self._target.exists(path) and self._target.read(path).strip() == b"live"
 
     def open(self) -> None:
         """Ask the name service, then tap. Raises SourceUnavailable or SourceFailed, leaving nothing in the kernel."""
@@ -96,14 +122,20 @@ class KernelTap(Opened):
         stale = remove_stale(self._target, tracefs)
         if stale:
             notes.append(f"removed what killed captures had left in the kernel: {', '.join(stale)}")
+        found = []
+        if facts.skb is None:
+            skb = calibrate(self._target, facts)
+            facts = facts._replace(skb=skb)
+            found.append(f"struct sk_buff calibrated: len at {skb.len}, data_len at {skb.paged}, data at {skb.data}")
         probes = plan(facts)
-        notes += probes.notes
+        found += probes.notes
+        notes += found
         hooks = ", ".join(" ".join(definition.split()[1] for definition in event.definitions) for event in probes.heads)
         self.origin = Origin(
             "kernel",
             self.origin.name,
             "CLOCK_BOOTTIME + offset to CLOCK_REALTIME at the start",
-            "; ".join([f"Linux {facts.release} {facts.machine}", f"probes at {hooks}", *probes.notes]),
+            "; ".join([f"Linux {facts.release} {facts.machine}", f"probes at {hooks}", *found]),
         )
         self._start(tracefs, probes, notes)
         self.notes = tuple(notes)
@@ -183,17 +215,17 @@ class KernelTap(Opened):
         tasks = Tasks()
         assembler = Assembler(page, self._target.wall_clock_offset(), self.origin, tasks)
         try:
-            for event in probes.heads:
-                assembler.add_head(instance.format(event.name), event.hook, event.rebuilt)
-            for event in probes.bodies:
-                assembler.add_body(instance.format(event.name))
+            for event, form in zip(probes.heads, instance.formats(probes.heads), strict=True):
+                assembler.add_head(form, event.hook, event.rebuilt)
+            for event, form in zip(probes.bodies, instance.formats(probes.bodies), strict=True):
+                assembler.add_body(form, event.offsets)
             for name in probes.services:
                 assembler.add_service(instance.kernel_format("qrtr", name), _COMMANDS[name])
             for name in EVENTS:
                 assembler.add_task(instance.kernel_format("task", name))
         except ValueError as error:
             raise SourceFailed(f"the kernel describes its events in a way that is not understood: {error}") from None
-        self._assembler = assembler
+        self._assembler, self._bodies = assembler, probes.bodies
         instance.enable("task", EVENTS)
         tasks.snapshot(self._target)
         instance.start()
@@ -256,9 +288,9 @@ class KernelTap(Opened):
     def _disarm(self, instance: Instance, assembler: Assembler) -> None:
         """Give up the stages for long packets where none has come for a while: they cost time at every packet."""
         longest, assembler.longest = assembler.longest, 0
-        for stage in STAGES[1:]:
-            if longest > stage.start:
-                self._armed.add(stage.name)
-            elif stage.name in self._armed:
-                self._armed.remove(stage.name)
-                instance.disarm(stage.name)
+        for event in self._bodies:
+            if event.armed_by and longest > event.offsets[0]:
+                self._armed.add(event.name)
+            elif event.name in self._armed:
+                self._armed.remove(event.name)
+                instance.disarm(event.name)

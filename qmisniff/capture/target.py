@@ -23,6 +23,22 @@ class Batch(NamedTuple):
     drained: bool
 
 
+class Change(NamedTuple):
+    """A line of text for a file: appended to it, or in place of what is there."""
+
+    path: str
+    text: str
+    append: bool = False
+
+
+class Refused(OSError):
+    """The first of several changes that could not be made: which it was (`at`), and why. Those before it are made."""
+
+    def __init__(self, at: int, reason: OSError) -> None:
+        super().__init__(reason.errno, reason.strerror, reason.filename)
+        self.at = at
+
+
 class Process(NamedTuple):
     """A process with more than one thread, and what it calls itself."""
 
@@ -63,6 +79,12 @@ class Target(Protocol):
 
     def append(self, path: str, text: str) -> None:
         """Append to a file, in one write: what adds to tracefs' lists instead of replacing them."""
+
+    def change(self, changes: Sequence[Change]) -> None:
+        """Make many changes, in this order, each in one write. Raises Refused."""
+
+    def read_all(self, paths: Sequence[str]) -> Sequence[bytes]:
+        """Many files of text."""
 
     def list(self, path: str) -> list[str]:
         """The names in a directory, sorted; an absent directory is empty."""
@@ -146,6 +168,16 @@ class LocalTarget:
 
     def append(self, path: str, text: str) -> None:
         self._put(path, text, os.O_APPEND)
+
+    def change(self, changes: Sequence[Change]) -> None:
+        for at, (path, text, append) in enumerate(changes):
+            try:
+                (self.append if append else self.write)(path, text)
+            except OSError as error:
+                raise Refused(at, error) from None
+
+    def read_all(self, paths: Sequence[str]) -> Sequence[bytes]:
+        return [self.read(path) for path in paths]
 
     def _put(self, path: str, text: str, how: int) -> None:
         # Not Path.open("a"): that seeks, and tracefs' lists refuse to.

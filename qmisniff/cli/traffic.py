@@ -16,6 +16,7 @@ from qmisniff.errors import UsageError
 from qmisniff.printable import plain
 
 if TYPE_CHECKING:
+    from qmisniff.capture.source import Source
     from qmisniff.cli.progress import Progress
     from qmisniff.dissect import Dissector
     from qmisniff.filter import Filter
@@ -44,10 +45,12 @@ def add(verbs: Verbs) -> None:
         "qmisniff capture -w modem.pcapng",
         "qmisniff capture -w - | qmisniff read -",
         "qmisniff capture -c 100",
+        "qmisniff capture --wait -w boot.pcapng",
     )
     added.add_argument(
         "-i", dest="interface", metavar="SOURCE", default="auto", help="a source of `qmisniff interfaces`"
     )
+    added.add_argument("--wait", action="store_true", help="wait for QRTR where its module is not loaded yet")
     added.add_argument("-w", dest="write", metavar="FILE", help="the file to write, - for standard output")
     added.add_argument("-c", dest="count", metavar="N", type=_count, help="stop after N packets")
 
@@ -87,7 +90,7 @@ def capture(options: argparse.Namespace) -> int:
     from qmisniff.capture import open_source
     from qmisniff.capture.run import run
 
-    source = open_source(options.interface)
+    source = _waited_for(options.interface) if options.wait else open_source(options.interface)
     path = Path(options.write or _default_name())
     if options.write == "-":
         if sys.stdout.isatty():
@@ -101,6 +104,18 @@ def capture(options: argparse.Namespace) -> int:
             return stack.enter_context(create(path))
 
         return run(source, sink, options.count, sys.stderr)
+
+
+def _waited_for(spec: str) -> Source:
+    """The kernel tap that `spec` names, once there is something to tap."""
+    from qmisniff.capture import open_source
+    from qmisniff.capture.tap import KernelTap
+
+    source = open_source("kernel" if spec == "auto" else spec)
+    if not isinstance(source, KernelTap):
+        raise UsageError(f"--wait is for taps of a kernel, {spec!r} is none", "capture -i kernel --wait")
+    source.wait(lambda text: print(f"qmisniff: {plain(text)}", file=sys.stderr, flush=True))
+    return source
 
 
 def read(options: argparse.Namespace) -> int:

@@ -152,8 +152,8 @@ class Probes:
         head = next(event for event in self.plan.heads if event.hook is hook)
         records = [fill(self.forms[head.name], common, {"comm": comm}, memory)]
         for event in reversed(self.plan.bodies):
-            for offset in map(int, re.findall(r"off == (\d+)", event.filter)):
-                if len(memory) > offset:
+            for offset in event.offsets:
+                if head.name in event.heads and len(memory) > offset:
                     records.append(fill(self.forms[event.name], {**common, "off": offset}, {}, memory[offset:]))
         return records
 
@@ -274,7 +274,8 @@ class FakeKernel(LocalTarget):
     def append(self, path: str, text: str) -> None:
         self.fails(f"append {path} {text}")
         if path.endswith("/kprobe_events"):
-            self._kprobe(text.strip())
+            for line in text.splitlines():
+                self._kprobe(line)
         else:
             super().append(path, text)
 

@@ -21,6 +21,7 @@ from tests.capture.kernel import EVENTS, Probes, fill, format_text, pages
 from tests.capture.test_plan import FACTS
 
 PROBES = Probes(plan(FACTS))
+SIMPLE = Probes(plan(FACTS._replace(simple=True)))
 WALL = 1_700_000_000_000_000_000
 ORIGIN = Origin("kernel", "kernel")
 LOCAL = {"kind": 1, "from_node": 1, "from_port": 0x4000, "to_node": 1, "to_port": 0x4001, "paged": 0}
@@ -37,12 +38,12 @@ NEWTASK = kernel_form("task/task_newtask", 701)
 RENAME = kernel_form("task/task_rename", 702)
 
 
-def assembler() -> Assembler:
+def assembler(probes: Probes = PROBES) -> Assembler:
     made = Assembler(PageLayout(), WALL, ORIGIN, Tasks())
-    for event in PROBES.plan.heads:
-        made.add_head(PROBES.forms[event.name], event.hook, event.rebuilt)
-    for event in PROBES.plan.bodies:
-        made.add_body(PROBES.forms[event.name])
+    for event in probes.plan.heads:
+        made.add_head(probes.forms[event.name], event.hook, event.rebuilt)
+    for event in probes.plan.bodies:
+        made.add_body(probes.forms[event.name], event.offsets)
     made.add_service(SERVER_ADD, header.NEW_SERVER)
     made.add_task(NEWTASK)
     made.add_task(RENAME)
@@ -82,6 +83,15 @@ def test_a_received_packet() -> None:
 def test_packets_of_every_length(hook: Hook, size: int) -> None:
     made = assembler()
     feed(made, PROBES.packet(hook, 7, 0x1000, packet(size), paged=0))
+    (frame,) = made.frames(AGES)
+    assert (frame.data, frame.orig_len, frame.flags, frame.hook) == (packet(size), size, Flag(0), hook)
+
+
+@pytest.mark.parametrize("size", [0, 128, 129, 640, 641, 1600, 1601, 10240, 10241, 11200, 65568])
+@pytest.mark.parametrize("hook", [Hook.RECEIVE, Hook.TRANSMIT])
+def test_packets_of_every_length_in_events_of_one_part_each(hook: Hook, size: int) -> None:
+    made = assembler(SIMPLE)
+    feed(made, SIMPLE.packet(hook, 7, 0x1000, packet(size), paged=0))
     (frame,) = made.frames(AGES)
     assert (frame.data, frame.orig_len, frame.flags, frame.hook) == (packet(size), size, Flag(0), hook)
 

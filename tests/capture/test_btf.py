@@ -59,6 +59,62 @@ def test_what_is_missing_is_named() -> None:
         Btf(blob()).member_offsets("sk_buff", ("next_",))
 
 
+MODULE_STRINGS = b"\0send\0endpoint\0"
+FUNCTION, PROTOTYPE, CONST = 12, 13, 10
+
+
+def module(types: bytes) -> Btf:
+    """A module's types on top of the kernel's: numbers and strings go on where those end."""
+    return Btf(blob(types, MODULE_STRINGS), Btf(blob()))
+
+
+def module_name(text: str) -> int:
+    return len(STRINGS) + MODULE_STRINGS.index(b"\0" + text.encode() + b"\0") + 1
+
+
+def test_parameters_of_a_function_of_a_module() -> None:
+    assert Btf(blob()).count() == 6
+    types = b"".join(
+        (
+            struct.pack("<III", module_name("endpoint"), STRUCT << 24, 8),  # 7
+            struct.pack("<III", 0, PTR << 24, 7),  # 8
+            struct.pack("<III", 0, CONST << 24, 6),  # 9: const struct sk_buff
+            struct.pack("<III", 0, PTR << 24, 9),  # 10
+            struct.pack("<III", 0, PTR << 24, 0),  # 11: void *
+            struct.pack("<III", 0, PROTOTYPE << 24 | 5, 1)  # 12
+            + b"".join(struct.pack("<II", 0, kind) for kind in (8, 10, 1, 11, 99)),
+            struct.pack("<III", module_name("send"), FUNCTION << 24, 12),  # 13
+        )
+    )
+    made = module(types)
+    assert made.parameters("send") == ("endpoint *", "sk_buff *", "integer", "*", "?")
+    assert made.parameters("absent") is None
+    assert made.count() == 7
+
+
+def test_a_function_without_a_prototype() -> None:
+    with pytest.raises(BtfError, match="send has no prototype"):
+        module(struct.pack("<III", module_name("send"), FUNCTION << 24, 6)).parameters("send")
+
+
+def test_a_type_that_is_its_own_other_name_ends() -> None:
+    types = struct.pack("<III", 0, CONST << 24, 7)  # 7
+    types += struct.pack("<III", 0, PROTOTYPE << 24 | 1, 1) + struct.pack("<II", 0, 7)  # 8
+    assert module(types + struct.pack("<III", module_name("send"), FUNCTION << 24, 8)).parameters("send") == ("?",)
+
+
+@given(st.integers(0, 200), st.binary(max_size=8))
+def test_damage_of_a_module_is_an_error_or_harmless(at: int, noise: bytes) -> None:
+    types = struct.pack("<III", 0, PTR << 24, 6) + struct.pack("<III", 0, PROTOTYPE << 24 | 1, 1)
+    types += struct.pack("<II", 0, 7) + struct.pack("<III", module_name("send"), FUNCTION << 24, 8)
+    whole = blob(types, MODULE_STRINGS)
+    try:
+        found = Btf(whole[:at] + noise + whole[at + len(noise) :], Btf(blob())).parameters("send")
+    except BtfError:
+        return
+    assert found is None or all(found)
+
+
 def test_a_structure_within_itself_ends() -> None:
     types = record("sk_buff", STRUCT, 8, ("", 1, 0))
     with pytest.raises(BtfError, match="no member len"):

@@ -9,18 +9,27 @@ import re
 import pytest
 
 from qmisniff.capture.facts import ENQUEUE, LOCAL, RECEIVE, Facts, SkBuff
-from qmisniff.capture.plan import HEAD_BYTES, STAGES, plan
+from qmisniff.capture.plan import HEAD_BYTES, SIMPLE_STAGES, STAGES, Stage, plan
 from qmisniff.frame import Hook
 
 FACTS = Facts(
     release="6.1.0",
     machine="x86_64",
     tracefs="/sys/kernel/tracing",
-    symbols={RECEIVE: "qrtr", ENQUEUE: "qrtr", LOCAL: "qrtr", "qrtr_tun_send": "qrtr_tun"},
+    symbols={
+        RECEIVE: f"qrtr:{RECEIVE}",
+        ENQUEUE: f"qrtr:{ENQUEUE}",
+        LOCAL: f"qrtr:{LOCAL}",
+        "qrtr_tun_send": "qrtr_tun:qrtr_tun_send",
+    },
     holders=frozenset({"qrtr_tun"}),
     installed=frozenset({"qrtr_tun", "qrtr_smd"}),
     skb=SkBuff(112, 116, 208),
+    refused={},
+    simple=False,
 )
+BUILT_IN = {function: function for function in FACTS.symbols}
+OF_QRTR = {function: FACTS.symbols[function] for function in (RECEIVE, ENQUEUE, LOCAL)}
 
 HEADS = {
     "receive": (
@@ -66,11 +75,12 @@ def test_bodies() -> None:
     assert len(huge.definitions) == 4 * 19
 
 
-def test_the_stages_cover_the_longest_packet_without_a_gap() -> None:
-    assert STAGES[0].start == HEAD_BYTES
-    for before, after in itertools.pairwise(STAGES):
+@pytest.mark.parametrize("stages", [STAGES, SIMPLE_STAGES], ids=["shared", "simple"])
+def test_the_stages_cover_the_longest_packet_without_a_gap(stages: tuple[Stage, ...]) -> None:
+    assert stages[0].start == HEAD_BYTES
+    for before, after in itertools.pairwise(stages):
         assert after.start == before.end
-    assert STAGES[-1].end >= 32 + 65535 + 1
+    assert stages[-1].end >= 32 + 65535 + 1
 
 
 def test_what_the_kernel_limits() -> None:
@@ -86,6 +96,25 @@ def test_what_the_kernel_limits() -> None:
             assert 8 * sum(arrays) + 8 + 4 * len(re.findall(r":(u32|string)", definition)) <= 3072
 
 
+def test_before_linux_5_4_an_event_has_one_probe_of_single_words() -> None:
+    made = plan(FACTS._replace(simple=True))
+    assert [(event.name, event.hook) for event in made.heads] == [
+        ("receive0", Hook.RECEIVE), ("transmit1", Hook.TRANSMIT), ("transmit2", Hook.TRANSMIT), ("local3", Hook.LOCAL),
+    ]  # fmt: skip
+    for event in (*made.bodies, *made.heads):
+        (definition,) = event.definitions
+        assert not re.search(r"\[|\\", definition)
+        # Sizes of Linux 4.15's kernel/trace/trace_probe.h and trace_probe.c.
+        assert len(definition.split()[2:]) <= 128
+        assert len(definition) + 2 * len("qmisniff_4194304_18446744073709551615_99") < 4096 - 2
+    assert len({event.name for event in made.bodies}) == len(made.bodies) == 4 * (1 + 10 + 58)
+    last = made.bodies[57]
+    assert (last.name, last.filter, last.armed_by, last.heads) == (
+        "huge0x64960", "len > 64960", "len > 10240", ("receive0",),
+    )  # fmt: skip
+    assert " d119=+65912(%si):x64" in last.definitions[0]
+
+
 def test_arm64_has_its_own_registers() -> None:
     made = plan(FACTS._replace(machine="aarch64"))
     assert made.heads[-1].definitions[0].split()[1:7] == [
@@ -99,7 +128,7 @@ def test_arm64_has_its_own_registers() -> None:
 
 
 def test_built_in_functions_have_no_module() -> None:
-    made = plan(FACTS._replace(symbols=dict.fromkeys(FACTS.symbols, ""), holders=frozenset(), installed=frozenset()))
+    made = plan(FACTS._replace(symbols=BUILT_IN, holders=frozenset(), installed=frozenset()))
     assert [definition.split()[1] for event in made.heads for definition in event.definitions] == [
         RECEIVE,
         "qrtr_tun_send",
@@ -112,8 +141,10 @@ def test_built_in_functions_have_no_module() -> None:
     "facts",
     [
         FACTS._replace(holders=frozenset({"qrtr_tun", "qrtr_pigeon"})),
-        FACTS._replace(symbols={RECEIVE: "qrtr", ENQUEUE: "qrtr", LOCAL: "qrtr"}),  # tun in use, its function inlined
-        FACTS._replace(symbols={RECEIVE: "", ENQUEUE: "", LOCAL: ""}, holders=frozenset(), installed=frozenset()),
+        FACTS._replace(symbols=OF_QRTR),  # tun in use, its function inlined
+        FACTS._replace(
+            symbols={function: function for function in OF_QRTR}, holders=frozenset(), installed=frozenset()
+        ),
     ],
     ids=["unknown", "inlined", "built in"],
 )
@@ -134,8 +165,16 @@ def test_a_transport_that_cannot_be_tapped_at_all_is_said() -> None:
     assert [event.name for event in made.heads] == ["receive", "transmit", "local"]
 
 
+def test_what_the_compiler_has_changed_is_said() -> None:
+    why = {LOCAL: "the compiler has made qrtr_local_enqueue.constprop.0 of it"}
+    both, gone = FACTS._replace(refused=why), FACTS._replace(refused=why, symbols={RECEIVE: RECEIVE})
+    assert plan(both).notes == (f"{why[LOCAL]}: that part is not seen",)
+    assert plan(gone).notes[-1].startswith(f"{why[LOCAL]}: traffic within this node is not seen")
+
+
 def test_without_a_transport_there_is_nothing_to_rebuild() -> None:
-    made = plan(FACTS._replace(symbols={RECEIVE: "qrtr", LOCAL: "qrtr"}, holders=frozenset(), installed=frozenset()))
+    symbols = {function: FACTS.symbols[function] for function in (RECEIVE, LOCAL)}
+    made = plan(FACTS._replace(symbols=symbols, holders=frozenset(), installed=frozenset()))
     assert [event.name for event in made.heads] == ["receive", "local"]
     assert not made.notes
 

@@ -16,21 +16,34 @@ from pathlib import Path
 import pytest
 
 from qmisniff.capture import open_source
+from qmisniff.capture import shell as shell_module
 from qmisniff.capture.lookup import RemoteLookup
 from qmisniff.capture.remote import RemoteTarget, command
 from qmisniff.capture.shell import ConnectionLost, Shell
-from qmisniff.capture.target import LocalTarget
+from qmisniff.capture.target import Change, LocalTarget, Refused
 from qmisniff.errors import SourceUnavailable, UsageError
 from qmisniff.frame import Flag, Hook, Origin
 
-# Debian's sh, bash, Android's, and that of everything small; the last is an interactive shell on a terminal.
-SHELLS = ["dash", "bash", "mksh", "busybox sh", "script -qc 'bash --norc -i' /dev/null"]
+# Debian's sh, bash, Android's, and that of everything small.
+SHELLS = ["dash", "bash", "mksh", "busybox"]
+TERMINAL = "script -qc 'bash --norc -i' /dev/null"  # an interactive shell on one
 BLOB = bytes(range(256)) * 700 + b"\n\n"
 
 
-@pytest.fixture(params=SHELLS)
-def target(request: pytest.FixtureRequest) -> Iterator[RemoteTarget]:
-    made = RemoteTarget(f"exec:{request.param}")
+def machine_with(shell: str, folder: Path) -> list[str]:
+    """The command that runs the sh of a machine whose sh is `shell`."""
+    program = shutil.which(shell)
+    assert program is not None
+    (folder / "sh").symlink_to(program)
+    return ["env", f"PATH={folder}:{os.environ['PATH']}", "sh"]
+
+
+@pytest.fixture(params=[*SHELLS, TERMINAL])
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteTarget]:
+    words = [request.param]
+    if request.param != TERMINAL:
+        words = machine_with(request.param, tmp_path_factory.mktemp("path"))
+    made = RemoteTarget(f"exec:{' '.join(words)}")
     yield made
     made.close()
 
@@ -46,6 +59,11 @@ def test_files_come_and_go_as_they_are(target: RemoteTarget, tmp_path: Path) -> 
     assert Path(path).read_text() == text
     target.append(path, "-:group/event\n")
     assert Path(path).read_text() == text + "-:group/event\n"
+    long = "p:group/event " + "d=+1(%si):x64 " * 240
+    target.write(path, long)
+    assert Path(path).read_text() == long
+    target.append(path, text)
+    assert Path(path).read_text() == long + text
     assert target.lines(path, b"event") == [line for line in Path(path).read_bytes().splitlines() if b"event" in line]
     assert target.lines(path, b"absent") == []
     (folder / ".hidden").touch()
@@ -60,11 +78,31 @@ def test_files_come_and_go_as_they_are(target: RemoteTarget, tmp_path: Path) -> 
     assert not target.exists(f"{folder}/new")
 
 
+def test_many_changes_are_made_in_order_up_to_the_one_that_is_refused(target: RemoteTarget, tmp_path: Path) -> None:
+    file, other = str(tmp_path / "it's one"), str(tmp_path / "other")
+    lines = [f"{number} " * 300 + "\n" for number in range(40)] + ["x" * 3000 + "\n", "the last\n"]
+    target.change([Change(other, "1"), *(Change(file, line, append=True) for line in lines)])
+    assert Path(file).read_text() == "".join(lines)
+    assert list(target.read_all([other, file] * 40)) == [b"1", "".join(lines).encode()] * 40
+    with pytest.raises(FileNotFoundError):
+        target.read_all([other, "/nowhere"])
+    for size in (1, 3000):
+        changes = [Change(file, "made"), Change("/dev/full", "x" * size), Change(other, "never")]
+        with pytest.raises(Refused) as refused:
+            target.change(changes)
+        assert (refused.value.at, refused.value.errno) == (1, errno.ENOSPC)
+        assert (Path(file).read_text(), Path(other).read_text()) == ("made", "1")
+    with pytest.raises(Refused) as refused:
+        LocalTarget().change(changes)
+    assert (refused.value.at, refused.value.errno) == (1, errno.ENOSPC)
+
+
 @pytest.mark.parametrize(
     ("ask", "number"),
     [
         (lambda target: target.read("/nowhere"), errno.ENOENT),
         (lambda target: target.write("/dev/full", "x"), errno.ENOSPC),
+        (lambda target: target.write("/dev/full", "x" * 3000), errno.ENOSPC),
         (lambda target: target.write("/proc/sys/kernel/pid_max", "bogus"), errno.EINVAL),
         (lambda target: target.make("/dev"), errno.EEXIST),
         (lambda target: target.remove("/proc/self/task"), errno.EPERM),
@@ -101,10 +139,10 @@ def test_the_owner_is_the_shell_there(target: RemoteTarget) -> None:
     assert not Path(f"/proc/{pid}/fd").exists()
 
 
-@pytest.mark.parametrize("shell", SHELLS[:4])
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("end", ["hang up", "kill the connection", "close"])
 def test_the_far_shell_cleans_up_when_it_is_left(shell: str, end: str, tmp_path: Path) -> None:
-    connection = Shell(shell.split(), "far")
+    connection = Shell(machine_with(shell, tmp_path), "far")
     connection.guard(f"echo cleaned >>'{tmp_path}/done'")
     assert connection.ask("echo $$").output.strip().isdigit()
     pid = int(connection.ask("echo $$").output)
@@ -115,6 +153,27 @@ def test_the_far_shell_cleans_up_when_it_is_left(shell: str, end: str, tmp_path:
         connection._process.stdin.close()
     connection.close()
     assert (tmp_path / "done").read_text() == "cleaned\n"
+
+
+def test_a_far_shell_that_nobody_asks_any_more_cleans_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection hangs, with nothing at either end to tell: a cable that was pulled, a laptop that was closed."""
+    loop = shell_module._LOOP
+    monkeypatch.setattr(shell_module, "_LOOP", loop.replace(f"-t {shell_module._WATCHDOG}", "-t 3"))
+    assert loop != shell_module._LOOP
+    connections = {}
+    for shell in ("bash", "mksh", "busybox"):  # dash knows no time limit
+        folder = tmp_path / shell
+        folder.mkdir()
+        connections[folder / "done"] = Shell(machine_with(shell, folder), "far")
+        connections[folder / "done"].guard(f"echo cleaned >>'{folder}/done'")
+    deadline = time.monotonic() + 20
+    while not all(path.exists() for path in connections) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for path, connection in connections.items():
+        assert path.read_text() == "cleaned\n"
+        with pytest.raises(ConnectionLost):
+            connection.ask("true")
+        connection.close()
 
 
 def test_the_shell_of_a_connection_before_cleans_up_for_the_next(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +173,33 @@ def test_stages_for_long_packets_are_given_up_when_none_has_come(
         tap.read(0.01)
         assert next(group.glob("long_*/enable")).read_text() == "0"
         assert not next(group.glob("huge_*/enable")).read_text()
+
+
+def test_it_waits_for_the_module_when_told_to(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tap_module, "_WAIT", 0.0)
+    shutil.rmtree(kernel.tree / "sys/module/qrtr")
+    kernel.put("proc/kallsyms", "")
+    steps = iter(("", "coming\n", "live\n"))
+
+    def later(seconds: float) -> None:
+        """Time goes by: the module is loaded, and begins its work."""
+        kernel.put("proc/kallsyms", KALLSYMS)
+        if state := next(steps):
+            kernel.put("sys/module/qrtr/initstate", state)
+
+    monkeypatch.setattr("qmisniff.capture.tap.time.sleep", later)
+    said: list[str] = []
+    tap = KernelTap(kernel)
+    assert not tap.probe().ok
+    tap.wait(said.append)
+    assert said == ["the kernel module qrtr is not loaded: waiting for it, ctrl+c ends"]
+    assert next(steps, "no more") == "no more"
+
+
+def test_it_does_not_wait_for_what_will_not_come(kernel: FakeKernel) -> None:
+    kernel.root = False
+    with pytest.raises(SourceUnavailable, match="needs root"):
+        KernelTap(kernel).wait(lambda text: None)
 
 
 def test_the_lookup_comes_first(kernel: FakeKernel, lookup: NoLookup) -> None:

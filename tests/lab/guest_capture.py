@@ -36,10 +36,6 @@ from tests.lab.wire import Address, Packet
 
 TRACEFS = Path("/sys/kernel/tracing")
 CTRL = wire.PORT_CTRL
-# Around every border between the events that a packet is spread over, header included or not.
-BORDERS = (128, 640, 3680, 6720, 9760, 12800, 64480)
-SIZES = sorted({1, 2, 3, 4, 20, 65535, *(border - 32 * header + step for border in BORDERS for header in (0, 1)
-                                         for step in (-1, 0, 1))})  # fmt: skip
 
 
 class Port:
@@ -135,12 +131,17 @@ class Capture:
 
     def ready(self) -> None:
         """Wait until it captures."""
+        self.says("capturing")
+
+    def says(self, word: str) -> str:
+        """Wait until it says `word`; all that it has said."""
         said = b""
-        while b"capturing" not in said:
+        while word.encode() not in said:
             line = self._stderr.readline()
             if not line:
                 raise RuntimeError(f"the capture ended: {said!r}")
             said += line
+        return said.decode()
 
     def said(self) -> str:
         """What else it wrote to its standard error, once it has ended."""
@@ -185,6 +186,32 @@ def running(*arguments: str, piped: bool = False) -> Iterator[Capture]:
 
 def sizes(out: Path) -> dict[str, Any]:
     """Packets of every size that matters, in the three directions, against what was sent and received."""
+    return measured_sizes(around(128, 640, 3680, 6720, 9760, 12800, 64480))
+
+
+def old_kernel(out: Path) -> dict[str, Any]:
+    """The same on a kernel that does not describe its types, and whose probes are those of before Linux 5.4."""
+    (out / "empty").mkdir()
+    readme = (TRACEFS / "README").read_text()
+    (out / "README").write_text("".join(line for line in readme.splitlines(True) if "imm-value" not in line))
+    hidden = [(out / "empty", Path("/sys/kernel/btf")), (out / "README", TRACEFS / "README")]
+    for own, place in hidden:
+        subprocess.run(["mount", "--bind", own, place], check=True)
+    try:
+        return measured_sizes(around(128, 640, 1600, 10240, 11200, 64960))
+    finally:
+        for _, place in hidden:
+            subprocess.run(["umount", place], check=True)
+
+
+def around(*borders: int) -> list[int]:
+    """Payloads up to the longest, those around every border between a packet's events among them."""
+    steps = {border - 32 * header + step for border in borders for header in (0, 1) for step in (-1, 0, 1)}
+    return sorted({1, 2, 3, 4, 20, 65535, *steps})
+
+
+def measured_sizes(sizes: Sequence[int]) -> dict[str, Any]:
+    """Packets of these sizes in the three directions, against what was sent and received."""
     content = random.Random(1)
     far = Wire()
     near, peer = Port(0x4100), Port(0x4101)
@@ -194,7 +221,7 @@ def sizes(out: Path) -> dict[str, Any]:
         collect(tap)  # the end of the lookup
         far.drain()
         far.log.clear()
-        for size in SIZES:
+        for size in sizes:
             payload = content.randbytes(size)
             near.send(payload, peer.address)
             local.append(payload)
@@ -208,12 +235,13 @@ def sizes(out: Path) -> dict[str, Any]:
             far.send(Packet(wire.DATA, receiver, near.address, payload))
             near.socket.recv(70000)
         frames = collect(tap) + end(tap)
-        statistics = tap.statistics
+        statistics, note = tap.statistics, tap.origin.note
     far.close()
     ours = [frame for frame in frames if frame.pid == os.getpid()]
     between = [frame for frame in ours if frame.hook is Hook.LOCAL and unpacked(frame).destination == peer.address]
     return {
-        "sizes": SIZES,
+        "sizes": sizes,
+        "note": note,
         "receive": [frame.data for frame in ours if frame.hook is Hook.RECEIVE]
         == [data for way, data in far.log if way == "receive"],
         "transmit": [frame.data for frame in ours if frame.hook is Hook.TRANSMIT]
@@ -539,7 +567,7 @@ def strange_transport(out: Path) -> dict[str, Any]:
 
 def refusals(out: Path) -> dict[str, Any]:
     """What a user is told who cannot capture: not root, ftrace switched off, no qrtr."""
-    results = {}
+    results: dict[str, Any] = {}
     program = "import os,qmisniff.capture.tap as t;{}print(*t.KernelTap().probe(),sep='|')"
     ask = [sys.executable, "-c", program.format("")]
     results["nobody"] = said([sys.executable, "-c", program.format("os.setuid(65534);")])
@@ -552,7 +580,15 @@ def refusals(out: Path) -> dict[str, Any]:
     refused = Capture("-w", str(out / "never.pcapng"))
     results["capture"] = f"{refused.wait()} {refused.said()}"
     refused.close()
+    waiting = Capture("--wait", "-w", str(out / "waited.pcapng"))
+    results["waiting"] = waiting.says("waiting")
     subprocess.run(["modprobe", "qrtr-tun"], check=True)
+    waiting.ready()
+    near, peer = Port(0x4702), Port(0x4703)
+    near.send(b"at last", peer.address)
+    waiting.end()
+    results["waited"] = ending(waiting, out / "waited.pcapng", b"at last")
+    waiting.close()
     return results
 
 
@@ -617,7 +653,7 @@ def cost(out: Path) -> dict[str, Any]:
 
 EXPERIMENTS = (
     sizes, latency, signals, count, vanished_reader, full_disk, killed, failing_start, late_module, flood, busy,
-    threads, services, strange_transport, cost, refusals,
+    threads, services, strange_transport, cost, old_kernel, refusals,
 )  # fmt: skip
 
 

@@ -243,13 +243,15 @@ def result(experiments: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def test_packets_of_every_length_in_every_direction(experiments: dict[str, Any]) -> None:
-    found = result(experiments, "sizes")
+@pytest.mark.parametrize("name", ["sizes", "old_kernel"])
+def test_packets_of_every_length_in_every_direction(experiments: dict[str, Any], name: str) -> None:
+    found = result(experiments, name)
     assert max(found["sizes"]) == 65535
     assert found["receive"] and found["transmit"] and found["local"]
     assert found["confirmed"] > 3
     assert found["longest"] == 32 + 65536
     assert found["statistics"][1:] == [0, 0]
+    assert ("calibrated" in found["note"]) == (name == "old_kernel")
 
 
 def test_a_packet_is_out_within_200_ms(experiments: dict[str, Any]) -> None:
@@ -366,5 +368,12 @@ def test_whoever_cannot_capture_is_told_why(experiments: dict[str, Any]) -> None
     assert found["nobody"] == "False|tapping the kernel needs root|run qmisniff with sudo"
     assert found["ftrace"].startswith("False|ftrace is switched off")
     assert found["fit"].startswith("True|Linux 6.1")
-    assert found["module"] == "False|the kernel module qrtr is not loaded|modprobe qrtr"
-    assert found["capture"].strip() == "3 qmisniff: the kernel module qrtr is not loaded (modprobe qrtr)"
+    assert found["module"] == "False|the kernel module qrtr is not loaded|modprobe qrtr, or capture --wait"
+    refusal = "3 qmisniff: the kernel module qrtr is not loaded (modprobe qrtr, or capture --wait)"
+    assert found["capture"].strip() == refusal
+
+
+def test_a_capture_that_waits_begins_when_qrtr_is_loaded(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "refusals")
+    assert found["waiting"] == "qmisniff: the kernel module qrtr is not loaded: waiting for it, ctrl+c ends\n"
+    assert found["waited"] == {"exit": 0, "seen": 1, "damage": "", "remains": []}

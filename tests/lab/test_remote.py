@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Captures through a shell on another machine: guests of two architectures with nothing but busybox, over a wire."""
+"""Captures through a shell on another machine: guests of two architectures with nothing but busybox, over a wire, and
+over a network through sshd."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from qmisniff.capture.shell import Shell
 from qmisniff.capture_file import Reader
 from qmisniff.frame import Flag, Frame, Hook
 from tests.lab.minimal import ARCHITECTURES, Guest, guest
+from tests.lab.sshd import HOST
 
 pytestmark = pytest.mark.lab
 
@@ -40,12 +42,13 @@ def control(machine: Guest) -> Iterator[Shell]:
     shell.close()
 
 
-def start(machine: Guest, out: Path) -> subprocess.Popen[str]:
+def start(machine: Guest, out: Path, source: str = "") -> subprocess.Popen[str]:
     """A capture from the guest, once it runs."""
     capture = subprocess.Popen(
-        [sys.executable, "-m", "qmisniff", "capture", "-i", machine.port("capture"), "-w", str(out)],
+        [sys.executable, "-m", "qmisniff", "capture", "-i", source or machine.port("capture"), "-w", str(out)],
         stderr=subprocess.PIPE,
         text=True,
+        env=machine.environment,
     )
     assert capture.stderr is not None
     said = []
@@ -103,9 +106,20 @@ def remains(control: Shell) -> bytes:
 CLEAN = b"/sys/kernel/tracing/instances/*\n"
 
 
-def test_byte_for_byte_what_the_programs_there_sent(machine: Guest, control: Shell, tmp_path: Path) -> None:
+@pytest.fixture(params=["described", "hidden"])
+def types(request: pytest.FixtureRequest, control: Shell) -> Iterator[str]:
+    """Whether the guest's kernel describes its types to the capture: an empty folder may be in the way."""
+    kind: str = request.param
+    if kind == "hidden":
+        assert control.ask("mkdir /tmp/empty; /init.d/mount --bind /tmp/empty /sys/kernel/btf").status == 0
+    yield kind
+    if kind == "hidden":
+        assert control.ask("/init.d/umount /sys/kernel/btf").status == 0
+
+
+def test_byte_for_byte_what_the_programs_there_sent(machine: Guest, control: Shell, types: str, tmp_path: Path) -> None:
     out = tmp_path / "out.pcapng"
-    capture = start(machine, out)
+    capture = start(machine, out, f"ssh://root@{HOST}" if machine.has_sshd else "")
     traffic = control.ask("traffic /tmp/log 3")
     assert traffic.status == 0, traffic
     log = control.ask("cat /tmp/log").output
@@ -117,6 +131,8 @@ def test_byte_for_byte_what_the_programs_there_sent(machine: Guest, control: She
     assert {frame.comm for frame in frames if len(frame.data) > 60_000} == {"traffic"}
     assert remains(control) == CLEAN
     assert [frame.ts_ns for frame in frames] == sorted(frame.ts_ns for frame in frames)
+    assert ("calibrated" in frames[0].origin.note) == (types == "hidden")
+    assert control.ask("cat /proc/sys/net/ipv4/conf/lo/ignore_routes_with_linkdown").output == b"0\n"
 
 
 @pytest.mark.parametrize("killed", ["the connection", "the far shell", "the capture"])
