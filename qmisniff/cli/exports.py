@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from qmisniff.cli.files import create, open_input
+from qmisniff.cli.files import open_input
 from qmisniff.cli.verbs import Verbs, definitions_option, registry, service_number
 from qmisniff.errors import CaptureFileError, UsageError
 from qmisniff.printable import plain
@@ -201,6 +201,8 @@ def _input(options: argparse.Namespace) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _output(options: argparse.Namespace) -> Iterator[BinaryIO]:
+    from qmisniff.capture_file import create
+
     if options.write == "-" and sys.stdout.isatty():
         raise UsageError("-w - would write binary data to the terminal", "redirect it, or name a file")
     path = Path(options.write)

@@ -235,8 +235,8 @@ class Feed:
         """Where things stand now; cheap, for any thread."""
         running = self._running
         problems = [str(self.error) if self.error else "", self._input.damage]
-        if self._recording is not None:
-            problems.append(self._recording.problem)
+        if self._recording is not None and self._recording.error is not None:
+            problems.append(str(self._recording.error))
         problem = "; ".join(filter(None, problems))
         return Progress(len(self._store), self._input.lost, running, problem, self._input.started)
 

@@ -168,6 +168,22 @@ def test_a_capture_through_a_pipe_is_followed_and_can_be_left(terminal: Terminal
     assert not list(tmp_path.glob("qmisniff-*.pcapng"))
 
 
+def test_a_capture_can_be_written_while_it_is_looked_at(terminal: Terminal, tmp_path: Path) -> None:
+    path, mine = conversation_file(tmp_path), tmp_path / "mine.pcapng"
+    mine.write_text("an earlier capture")
+    os.mkfifo(tmp_path / "pipe")
+    terminal.run(f"(cat {path}; sleep 1000) > pipe & {PROGRAM} tui - -w {mine} < pipe")
+    terminal.until(lambda text: "7 received" in text)
+    with mine.open("rb") as stream:
+        assert list(Reader(stream)) == conversation()
+    terminal.press("q")
+    terminal.until(lambda text: "exit code 0" in text)  # nothing was asked
+    with mine.open("rb") as stream:
+        reader = Reader(stream)
+        assert list(reader) == conversation() and not reader.damage
+    assert not list(tmp_path.glob("qmisniff-*.pcapng"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_kill_leaves_the_terminal_usable_and_the_capture_on_disk(
     terminal: Terminal, tmp_path: Path, number: signal.Signals
@@ -178,7 +194,7 @@ def test_a_kill_leaves_the_terminal_usable_and_the_capture_on_disk(
     terminal.until(lambda text: "7 received" in text)
     (pid,) = terminal.pids()
     os.kill(pid, number)
-    terminal.until(lambda text: "the unsaved capture is in" in text and "exit code" in text)
+    terminal.until(lambda text: "what was captured is in" in text and "exit code" in text)
     (kept,) = tmp_path.glob("qmisniff-*.pcapng")
     with kept.open("rb") as stream:
         assert list(Reader(stream)) == conversation()
@@ -230,6 +246,9 @@ def test_output_to_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.Monke
     ("tui -", 2, "standard input is the terminal"),
     ("tui x.pcapng -i kernel", 2, "a file and a source at once"),
     ("tui -i nothing", 2, "there is no source 'nothing'"),
+    ("tui x.pcapng -w y.pcapng", 2, "-w records what is captured"),
+    ("tui - -w - < /dev/null", 2, "the screen records in a file only"),
+    ("tui - -w no/where < /dev/null", 2, "no/where: No such file or directory (choose another place with -w)"),
 ])  # fmt: skip
 def test_what_cannot_be_opened_is_one_line(terminal: Terminal, command: str, code: int, words: str) -> None:
     terminal.run(f"{PROGRAM} {command}", size=(200, 40))
