@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from qmisniff import pcapng
 from qmisniff.errors import CaptureFileError
 from qmisniff.export.pcapng import Change, Packet
-from qmisniff.pcapng import Record
+from qmisniff.pcapng import Record, RecordReader
 from qmisniff.store.compressed import expand
+from qmisniff.store.file_bytes import FileBytes
 
 _MOST = 0xFFFF  # bytes of an option
-_TURN = 256  # blocks read before other threads get their turn: half a millisecond
+_TURN = 256  # blocks read before other threads get their turn: a millisecond
+_PACKET_HEAD = 28  # bytes of a packet block before its data
+LARGE = 3 << 20  # bytes of a file that is searched in bulk
 _SECTION = struct.pack("<I", pcapng.SECTION.code)
 _LITTLE = struct.pack("<I", 0x1A2B3C4D)
 
@@ -33,52 +36,52 @@ def read_comments(path: Path) -> dict[int, str]:
         with path.open("rb") as file:
             stream, _ = expand(file, path.name)
             with stream:
-                return _read(stream)
+                return _read(stream, path.name)
     except (OSError, CaptureFileError):
         return {}
 
 
-def _read(stream: BinaryIO) -> dict[int, str]:
+def _read(stream: BinaryIO, name: str) -> dict[int, str]:
+    reader, file = RecordReader(stream, name), FileBytes(stream)
     found: dict[int, str] = {}
-    if stream.read(4) != _SECTION:
-        return found
-    stream.seek(0)
-    row, interfaces, order = 0, 0, "<"
-    left = _TURN
-    read, skip = stream.read, stream.seek
-    while len(head := read(8)) == 8:
-        left -= 1
-        if not left:
-            left = _TURN
-            time.sleep(0.00001)  # the screen's thread would wait 5 ms for its turn each time it has waited for a key
-        if head[:4] == _SECTION:
-            order = "<" if read(4) == _LITTLE else ">"
-            interfaces, had = 0, 12
-        else:
-            had = 8
-        code, length = struct.unpack(order + "II", head)
-        if length < 12 or length % 4 or length > pcapng.MAX_BLOCK:
-            break
-        if code == pcapng.PACKET.code:
-            fixed = read(20)
-            had += len(fixed)
-            if len(fixed) < 20:
-                break
-            behind = (struct.unpack_from(order + "I", fixed, 12)[0] + 3) & ~3
-            if length - had - behind - 4 >= 8:
-                skip(behind, 1)
-                options = read(length - had - behind - 4)
-                had += behind + len(options)
-                texts = [value.decode("utf-8", "replace") for option, value in _options(options, order) if option == 1]
-                if texts:
-                    found[row] = "\n".join(texts)
-            row += 1
-        elif code == pcapng.INTERFACE.code:
-            interfaces += 1
-        elif code == pcapng.SIMPLE_PACKET.code and interfaces:
-            row += 1
-        skip(length - had, 1)
+    row = 0
+    for records, places in _commented(file, reader):
+        for record, start, end in places:
+            options = _options(file.few(start, end - start), reader.order)
+            texts = [value.decode("utf-8", "replace") for code, value in options if code == pcapng.OPT_COMMENT]
+            if texts:
+                found[row + record] = "\n".join(texts)
+        row += records
     return found
+
+
+def _commented(file: FileBytes, reader: RecordReader) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:
+    """Some records at a time: how many, and which of them may have a comment, with where their options are."""
+    if reader.classic:
+        return
+    if file.size() > LARGE:
+        from qmisniff.store.blocks import runs
+        from qmisniff.tui.commented import commented
+
+        for found in runs(file, reader):
+            if isinstance(found, Record):
+                yield 1, _of_record(found, file, reader)
+            else:
+                yield len(found.starts), commented(found)
+        return
+    for turn, record in enumerate(reader):
+        if not turn % _TURN:
+            time.sleep(0.00001)  # the screen's thread would wait 5 ms for its turn each time it has waited for a key
+        yield 1, _of_record(record, file, reader)
+
+
+def _of_record(record: Record, file: FileBytes, reader: RecordReader) -> list[tuple[int, int, int]]:
+    """The same for the record that was just read."""
+    end = reader.offset - 4
+    start = record.place + (len(record.data) + 3 & ~3)
+    (length,) = struct.unpack(reader.order + "I", file.few(end, 4).ljust(4, b"\0"))
+    is_simple = record.place != reader.offset - length + _PACKET_HEAD  # such a block has no options
+    return [] if is_simple or end - start < 8 else [(0, start, end)]
 
 
 def _options(data: bytes, order: str) -> list[tuple[int, bytes]]:
