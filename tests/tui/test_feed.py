@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -16,10 +17,12 @@ from qmisniff.capture_file import Reader, Writer
 from qmisniff.errors import CaptureFileError, QmisniffError, SourceFailed, SourceUnavailable
 from qmisniff.frame import Frame, Origin
 from qmisniff.store import Store
+from qmisniff.store.load import Loader
+from qmisniff.tracker.pairs import Pairs
 from qmisniff.tui.feed import Feed, FileInput, Input, LiveInput, PipeInput, Progress
 from qmisniff.tui.recording import Recording, TemporaryRecording
 from tests.factories import qmi
-from tests.tui.conversation import conversation, from_modem
+from tests.tui.conversation import IDS, IDS_ASKED, conversation, from_modem
 
 
 def capture(frames: list[Frame], lost: int | None = None) -> bytes:
@@ -204,6 +207,16 @@ def test_a_file_is_read_to_its_end(tmp_path: Path) -> None:
     assert [store.frame(row) for row in range(len(store))] == frames
     assert feed.progress == Progress(1234, 617, running=False)
     assert feed.damage == ""
+
+
+def test_the_screen_never_pairs_what_a_large_file_brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "c.pcapng"
+    path.write_bytes(capture(conversation() * 20))
+    monkeypatch.setattr("qmisniff.tui.feed.Loader", partial(Loader, small=0))
+    store, feed = fed(FileInput(path))
+    wait(lambda: not feed.progress.running)
+    monkeypatch.setattr(Pairs, "_pair", None)  # whoever does is told
+    assert store.context(IDS).request == IDS_ASKED + 1
 
 
 def test_a_file_that_breaks_off_says_where_and_keeps_what_came_before(tmp_path: Path) -> None:
