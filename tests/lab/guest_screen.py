@@ -30,13 +30,13 @@ def screen(out: Path) -> dict[str, Any]:
     )  # fmt: skip
     try:
         assert modem.stdout and modem.stdout.readline() == "ready\n"
-        terminal.run(f"{PROGRAM} tui -i kernel", size=(120, 50))
+        terminal.run(f"{PROGRAM} tui -i kernel", size=(120, 110))
         seen["services"] = terminal.until(lambda text: "kernel (live)" in text and "NEW_SERVER" in text)
         printed = subprocess.run(CLIENT, capture_output=True, text=True, check=True).stdout
-        seen["client"] = terminal.until(lambda text: "Response: Get IDs" in text and "Release" not in text)
-        terminal.press("/", *FILTER, "Escape", "Enter")
+        seen["client"] = terminal.until(lambda text: "Response: Get IDs" in text)
+        terminal.press("/", *FILTER, "Enter")
         seen["filtered"] = terminal.until(lambda text: " 1 shown" in text and IMEI in text)
-        terminal.press("q")
+        terminal.press("q")  # the packets are in a temporary file by now, and nowhere else
         seen["leaving"] = terminal.until(lambda text: "are not saved" in text)
         terminal.press("C-a", "C-k", *SAVED, "Enter")
         seen["left"] = terminal.until(lambda text: "exit code" in text)
