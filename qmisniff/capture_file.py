@@ -18,13 +18,16 @@ Tap header, version 1, little-endian, 32 bytes; a reader skips what a longer hea
 
 from __future__ import annotations
 
+import os
 import platform
 import struct
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 from qmisniff import __version__, pcapng
+from qmisniff.errors import CaptureFileError
 from qmisniff.frame import USB_LINKS, Direction, Flag, Frame, Hook, Link, Origin
 from qmisniff.pcapng import Interface, Options, Record, RecordReader, pack_block, pack_section, split_ts
 
@@ -55,6 +58,19 @@ _HEAD = len(_TAGS) + _TAP.size
 _HOOKS = {hook.value: hook for hook in Hook}
 _LINK_TYPES = {link: number for number, link in USB_LINK_TYPES.items()}
 LINKS = {link.value: link for link in Link if link not in USB_LINKS}  # those that stand in tap headers
+
+
+def create(path: Path) -> BinaryIO:
+    """A new capture file that only its owner can read: captures hold identities. Raises CaptureFileError.
+
+    A file of that name is replaced, not emptied: somebody may be looking at it.
+    """
+    try:
+        if path.is_file() and not path.is_symlink():
+            path.unlink()
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+    except OSError as error:
+        raise CaptureFileError(f"{path}: {error.strerror}", "choose another place with -w") from None
 
 
 class Writer:

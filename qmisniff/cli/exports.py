@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from qmisniff.cli.files import create, open_input, say
+from qmisniff.cli.files import open_input, say
 from qmisniff.cli.verbs import Verbs, definitions_option, registry, service_number
 from qmisniff.errors import CaptureFileError, UsageError
 from qmisniff.printable import plain
@@ -203,7 +203,7 @@ def _numbers(options: argparse.Namespace, stream: BinaryIO) -> Container[int] | 
         return rows
     from qmisniff.export.notes import notes_in
 
-    marked = notes_in(stream).marked
+    marked = notes_in(stream, options.file).marked
     if not marked:
         raise UsageError(
             f"{options.file}: no packet is marked",
@@ -230,6 +230,8 @@ def _input(options: argparse.Namespace) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _output(options: argparse.Namespace) -> Iterator[BinaryIO]:
+    from qmisniff.capture_file import create
+
     if options.write == "-" and sys.stdout.isatty():
         raise UsageError("-w - would write binary data to the terminal", "redirect it, or name a file")
     path = Path(options.write)

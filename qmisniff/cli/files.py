@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The files that verbs read and write."""
+"""The files that verbs read."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -31,16 +30,3 @@ def open_input(name: str) -> BinaryIO:
 def say(text: str) -> None:
     """A line on standard error."""
     print(f"qmisniff: {plain(text)}", file=sys.stderr)
-
-
-def create(path: Path) -> BinaryIO:
-    """A new capture file that only its owner can read: captures hold identities. Raises CaptureFileError.
-
-    A file of that name is replaced, not emptied: somebody may be looking at it.
-    """
-    try:
-        if path.is_file() and not path.is_symlink():
-            path.unlink()
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
-    except OSError as error:
-        raise CaptureFileError(f"{path}: {error.strerror}", "choose another place with -w") from None

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import shlex
 import sys
 
@@ -31,12 +30,12 @@ def add(verbs: Verbs) -> None:
 def serve(options: argparse.Namespace) -> int:
     """`qmisniff serve`: show the screen in a browser."""
     try:
-        from textual_serve.server import Server
+        from qmisniff.tui.browser import PageServer, is_loopback
     except ImportError:
         raise UsageError("serve needs the Python package textual-serve", "pip install textual-serve") from None
     if options.file == "-":
         raise UsageError("a browser cannot be shown standard input", "save it to a file first")
-    if not _is_loopback(options.host):
+    if not is_loopback(options.host):
         print(
             f"qmisniff: warning: everybody who can reach {options.host}:{options.port} sees the captures, and can read "
             "and write files as you; nothing is encrypted",
@@ -45,15 +44,8 @@ def serve(options: argparse.Namespace) -> int:
     words = [sys.executable, "-m", "qmisniff", "tui"]
     words += ["-i", options.interface] if options.interface is not None else []
     words += ["--", options.file] if options.file is not None else []
-    Server(shlex.join(words), options.host, options.port, title="qmisniff").serve()
+    PageServer(shlex.join(words), options.host, options.port).serve()
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _port(text: str) -> int:

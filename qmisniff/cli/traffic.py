@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from qmisniff.cli.files import create, open_input
+from qmisniff.cli.files import open_input
 from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
 from qmisniff.errors import UsageError
 from qmisniff.printable import plain
@@ -33,10 +33,12 @@ def add(verbs: Verbs) -> None:
         "look at a capture or at live traffic",
         "qmisniff tui modem.pcapng",
         "qmisniff tui -i kernel",
+        "qmisniff tui -i kernel -w modem.pcapng",
         "ssh phone qmisniff capture -w - | qmisniff tui -",
     )
     added.add_argument("file", nargs="?", metavar="FILE", help="a pcapng or pcap file, - for standard input")
     added.add_argument("-i", dest="interface", metavar="SOURCE", help="a source of `qmisniff interfaces`")
+    added.add_argument("-w", dest="write", metavar="FILE", help="record in this file what is captured")
     definitions_option(added)
 
     added = verbs.add(
@@ -89,6 +91,7 @@ def capture(options: argparse.Namespace) -> int:
     """`qmisniff capture`: tap a source and write what it sees as pcapng."""
     from qmisniff.capture import open_source
     from qmisniff.capture.run import run
+    from qmisniff.capture_file import create
 
     source = _waited_for(options.interface) if options.wait else open_source(options.interface)
     path = Path(options.write or _default_name())
@@ -152,7 +155,7 @@ def tui(options: argparse.Namespace) -> int:
     from qmisniff.tui import run
 
     with registry(options) as definitions:
-        return run(file=options.file, interface=options.interface, registry=definitions)
+        return run(file=options.file, interface=options.interface, write=options.write, registry=definitions)
 
 
 def interfaces(options: argparse.Namespace) -> int:

@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from qmisniff import pcapng
 from qmisniff.errors import CaptureFileError
 from qmisniff.export.pcapng import Change, Packet
-from qmisniff.pcapng import Record
+from qmisniff.pcapng import Record, RecordReader
 from qmisniff.readers.compressed import expand
+from qmisniff.store.file_bytes import FileBytes
 
 MARK = "qmisniff: marked"
 _MARK = (pcapng.OPT_COMMENT, MARK.encode())
 _MOST = 0xFFFF  # bytes of an option
-_TURN = 256  # blocks read before other threads get their turn: half a millisecond
-_SECTION = struct.pack("<I", pcapng.SECTION.code)
-_LITTLE = struct.pack("<I", 0x1A2B3C4D)
+_TURN = 256  # blocks read before other threads get their turn: a millisecond
+_PACKET_HEAD = 28  # bytes of a packet block before its data
+LARGE = 3 << 20  # bytes of a file that is searched in bulk
 
 
 class Notes(NamedTuple):
@@ -41,57 +42,61 @@ def read_notes(path: Path) -> Notes:
         with path.open("rb") as file:
             stream, _ = expand(file, path.name)
             with stream:
-                return notes_in(stream)
+                return notes_in(stream, path.name)
     except (OSError, CaptureFileError):
         return Notes()
 
 
-def notes_in(stream: BinaryIO) -> Notes:
+def notes_in(stream: BinaryIO, name: str) -> Notes:
     """The same of an open file that is not compressed."""
+    stream.seek(0)
+    try:
+        reader = RecordReader(stream, name)
+    except CaptureFileError:
+        return Notes()
+    file = FileBytes(stream)
     comments: dict[int, str] = {}
     marked: set[int] = set()
-    stream.seek(0)
-    if stream.read(4) != _SECTION:
-        return Notes()
-    stream.seek(0)
-    row, interfaces, order = 0, 0, "<"
-    left = _TURN
-    read, skip = stream.read, stream.seek
-    while len(head := read(8)) == 8:
-        left -= 1
-        if not left:
-            left = _TURN
-            time.sleep(0.00001)  # the screen's thread would wait 5 ms for its turn each time it has waited for a key
-        if head[:4] == _SECTION:
-            order = "<" if read(4) == _LITTLE else ">"
-            interfaces, had = 0, 12
-        else:
-            had = 8
-        code, length = struct.unpack(order + "II", head)
-        if length < 12 or length % 4 or length > pcapng.MAX_BLOCK:
-            break
-        if code == pcapng.PACKET.code:
-            fixed = read(20)
-            had += len(fixed)
-            if len(fixed) < 20:
-                break
-            behind = (struct.unpack_from(order + "I", fixed, 12)[0] + 3) & ~3
-            if length - had - behind - 4 >= 8:
-                skip(behind, 1)
-                options = read(length - had - behind - 4)
-                had += behind + len(options)
-                found = [each for each in pcapng.list_options(options, 0, order) if each[0] == pcapng.OPT_COMMENT]
-                if _MARK in found:
-                    marked.add(row)
-                if texts := [value.decode("utf-8", "replace") for code, value in found if (code, value) != _MARK]:
-                    comments[row] = "\n".join(texts)
-            row += 1
-        elif code == pcapng.INTERFACE.code:
-            interfaces += 1
-        elif code == pcapng.SIMPLE_PACKET.code and interfaces:
-            row += 1
-        skip(length - had, 1)
+    row = 0
+    for records, places in _noted(file, reader):
+        for record, start, end in places:
+            options = pcapng.list_options(file.few(start, end - start), 0, reader.order)
+            found = [each for each in options if each[0] == pcapng.OPT_COMMENT]
+            if _MARK in found:
+                marked.add(row + record)
+            if texts := [value.decode("utf-8", "replace") for code, value in found if (code, value) != _MARK]:
+                comments[row + record] = "\n".join(texts)
+        row += records
     return Notes(comments, marked)
+
+
+def _noted(file: FileBytes, reader: RecordReader) -> Iterator[tuple[int, list[tuple[int, int, int]]]]:
+    """Some records at a time: how many, and which of them may have a comment, with where their options are."""
+    if reader.classic:
+        return
+    if file.size() > LARGE:
+        from qmisniff.export.commented import commented
+        from qmisniff.store.blocks import runs
+
+        for found in runs(file, reader):
+            if isinstance(found, Record):
+                yield 1, _of_record(found, file, reader)
+            else:
+                yield len(found.starts), commented(found)
+        return
+    for turn, record in enumerate(reader):
+        if not turn % _TURN:
+            time.sleep(0.00001)  # the screen's thread would wait 5 ms for its turn each time it has waited for a key
+        yield 1, _of_record(record, file, reader)
+
+
+def _of_record(record: Record, file: FileBytes, reader: RecordReader) -> list[tuple[int, int, int]]:
+    """The same for the record that was just read."""
+    end = reader.offset - 4
+    start = record.place + (len(record.data) + 3 & ~3)
+    (length,) = struct.unpack(reader.order + "I", file.few(end, 4).ljust(4, b"\0"))
+    is_simple = record.place != reader.offset - length + _PACKET_HEAD  # such a block has no options
+    return [] if is_simple or end - start < 8 else [(0, start, end)]
 
 
 def noting(before: Notes, now: Notes) -> Change:

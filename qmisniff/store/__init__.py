@@ -77,6 +77,11 @@ class Store:
         """What the frames seen so far say about a row's frame; IndexError beyond the end."""
         return self.tracker.context(self._row(row))
 
+    def settle(self) -> None:
+        """Find out now which response belongs to which request: who asks about a row later need not wait for that."""
+        if self.tracker.pairs is not None:
+            self.tracker.pairs.settle()
+
     def columns(self, start: int = 0, stop: int | None = None) -> Iterator[Columns]:
         """The rows from `start` up to `stop` (all there are) as numpy columns, some ten thousand rows at a time."""
         from qmisniff.store.columns import Columns

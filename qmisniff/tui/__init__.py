@@ -16,13 +16,20 @@ if TYPE_CHECKING:
     from qmisniff.tui.session import Session
 
 
-def run(*, file: str | None, interface: str | None, registry: Registry) -> int:
+def run(*, file: str | None, interface: str | None, write: str | None, registry: Registry) -> int:
     """Look at a capture file (`-` for standard input) or at a source; without either, choose on the screen.
 
-    Returns the exit code. Raises UsageError, CaptureFileError, SourceUnavailable before the screen is touched.
+    `write` names a file that a source or standard input is recorded in. Returns the exit code.
+
+    Raises UsageError, CaptureFileError, SourceUnavailable before the screen is touched.
     """
     if file is not None and interface is not None:
         raise UsageError("a file and a source at once", "leave out one of them")
+    if write is not None and interface is None and file != "-":
+        raise UsageError("-w records what is captured", "name a source with -i, or - for standard input")
+    if write == "-":
+        raise UsageError("the screen records in a file only", "name one with -w")
+    record = Path(write) if write is not None else None
     served = "TEXTUAL_DRIVER" in os.environ  # by `qmisniff serve`: keys and pictures go through pipes
     if not served and not os.isatty(2):  # where Textual paints, so that a program's output can go elsewhere
         raise UsageError("the screen needs a terminal", "use `qmisniff read` to print a capture")
@@ -31,14 +38,14 @@ def run(*, file: str | None, interface: str | None, registry: Registry) -> int:
     opener = Opener(registry)
     session: Session | None = None
     if file == "-":
-        session = opener.pipe(take_stdin())
+        session = opener.pipe(take_stdin(), record)
     else:
         if file is not None:
             session = opener.file(Path(file))
         if not served:
             read_keys_from_terminal()
         if interface is not None:
-            session = opener.source(interface)
+            session = opener.source(interface, record)
     with lasting_output():
         try:
             from qmisniff.tui.app import QmisniffApp
@@ -49,9 +56,10 @@ def run(*, file: str | None, interface: str | None, registry: Registry) -> int:
         finally:
             if session is not None:
                 _close(session)
-        if session is not None and session.feed.error is not None:
-            print(f"qmisniff: {session.feed.error}", file=sys.stderr)
-            return session.feed.error.exit_code
+        error = session.error if session is not None else None
+        if error is not None:
+            print(f"qmisniff: {error}", file=sys.stderr)
+            return error.exit_code
         if session is not None and session.feed.damage:
             print(f"qmisniff: {session.feed.damage}", file=sys.stderr)
             return 1
@@ -59,9 +67,9 @@ def run(*, file: str | None, interface: str | None, registry: Registry) -> int:
 
 
 def _close(session: Session) -> None:
-    """End the capture, and say where it is when nobody saved it."""
+    """End the capture, and say where it is when nobody saved all of it."""
     if not session.feed.stop(1):
         print(f"qmisniff: {session.feed.name} is being stopped ...", file=sys.stderr)
     kept = session.close()
     if kept is not None:
-        print(f"qmisniff: the unsaved capture is in {kept}", file=sys.stderr)
+        print(f"qmisniff: what was captured is in {kept}", file=sys.stderr)

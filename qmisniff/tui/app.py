@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
@@ -29,11 +29,12 @@ from qmisniff.tui.screens.start import StartScreen
 from qmisniff.tui.session import Session
 from qmisniff.tui.state import load_state
 from qmisniff.tui.terminal import when_gone
+from qmisniff.tui.typing import TypingApp
 
 THEMES = ("textual-dark", "textual-light")
 
 
-class QmisniffApp(App[None], inherit_bindings=False):
+class QmisniffApp(TypingApp, inherit_bindings=False):
     """Shows one session after another. The feed starts when the screen stands; whoever runs the app closes the last.
 
     Without a session it begins with the start screen; `registry` decodes what is opened there.

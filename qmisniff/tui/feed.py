@@ -22,6 +22,7 @@ from qmisniff.store import Store
 from qmisniff.store.load import Loader, PipeReader
 from qmisniff.tui.recording import Recording
 
+_STEPS = 8  # of loading, between which requests are paired: as many as are paired at once
 _WAIT_S = 0.1  # how long a read of a live source may sleep: also how long stopping takes
 
 
@@ -125,9 +126,12 @@ class FileInput:
     def into(self, store: Store, stop: threading.Event) -> None:
         """Bring the frames into the store, until there are no more or `stop` is set."""
         with self._stream:
-            steps = self._loader.into(store)
-            while not stop.is_set() and next(steps, None) is not None:
-                pass
+            for number, _ in enumerate(self._loader.into(store), 1):
+                if stop.is_set():
+                    return
+                if not number % _STEPS:
+                    store.settle()  # here: the screen's thread would wait for it when it first shows a packet
+            store.settle()
 
 
 class PipeInput:
@@ -235,8 +239,8 @@ class Feed:
         """Where things stand now; cheap, for any thread."""
         running = self._running
         problems = [str(self.error) if self.error else "", self._input.damage]
-        if self._recording is not None:
-            problems.append(self._recording.problem)
+        if self._recording is not None and self._recording.error is not None:
+            problems.append(str(self._recording.error))
         problem = "; ".join(filter(None, problems))
         return Progress(len(self._store), self._input.lost, running, problem, self._input.started)
 

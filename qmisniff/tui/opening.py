@@ -11,7 +11,7 @@ from qmisniff.definitions import Registry
 from qmisniff.errors import SourceUnavailable
 from qmisniff.tui.feed import FileInput, LiveInput, PipeInput
 from qmisniff.tui.guard import GuardedDissector
-from qmisniff.tui.recording import Recording
+from qmisniff.tui.recording import Recording, TemporaryRecording
 from qmisniff.tui.session import Session
 
 
@@ -27,16 +27,24 @@ class Opener:
         session.again = partial(self.file, path)
         return session
 
-    def pipe(self, descriptor: int) -> Session:
-        """A capture that comes through a pipe."""
-        return Session(PipeInput(descriptor, "standard input"), GuardedDissector(self._registry), Recording())
+    def pipe(self, descriptor: int, write: Path | None = None) -> Session:
+        """A capture that comes through a pipe, recorded in `write` where that is given. Raises CaptureFileError."""
+        return Session(PipeInput(descriptor, "standard input"), GuardedDissector(self._registry), _recording(write))
 
-    def source(self, name: str) -> Session:
-        """A source of `qmisniff interfaces`. Raises UsageError, SourceUnavailable, CaptureFileError."""
+    def source(self, name: str, write: Path | None = None) -> Session:
+        """A source of `qmisniff interfaces`, recorded in `write` where that is given.
+
+        Raises UsageError, SourceUnavailable, CaptureFileError.
+        """
         source = open_source(name)
         state = source.probe()
         if not state.ok:
             raise SourceUnavailable(state.reason, state.remedy)
-        session = Session(LiveInput(source, source.origin.name or name), GuardedDissector(self._registry), Recording())
-        session.again = partial(self.source, name)
+        feeding = LiveInput(source, source.origin.name or name)
+        session = Session(feeding, GuardedDissector(self._registry), _recording(write))
+        session.again = partial(self.source, name)  # not into the file that holds what was captured before
         return session
+
+
+def _recording(write: Path | None) -> Recording:
+    return TemporaryRecording() if write is None else Recording(write)

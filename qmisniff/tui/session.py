@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qmisniff.dissect import Dissector
+from qmisniff.errors import CaptureFileError, QmisniffError
 from qmisniff.export.notes import Notes, read_notes
 from qmisniff.store import Store
 from qmisniff.tui.annotations import Annotations
@@ -19,7 +20,8 @@ from qmisniff.tui.sieve import Sieve
 class Session:
     """A store, the feed that fills it, and how much of it has been saved.
 
-    Captures that are made now (live sources, pipes) are recorded in a temporary file until they are saved or given up.
+    Captures that are made now (live sources, pipes) are recorded: in a file of the user's, or in a temporary one until
+    they are saved or given up.
     """
 
     def __init__(self, source: Input | FileInput, dissector: Dissector, recording: Recording | None = None) -> None:
@@ -38,7 +40,16 @@ class Session:
     @property
     def unsaved(self) -> int:
         """Packets that are in no file the user knows of."""
-        return 0 if self.recording is None else len(self.store) - self._saved
+        if self.recording is None:
+            return 0
+        return max(0, len(self.store) - max(self._saved, self.recording.kept))
+
+    @property
+    def error(self) -> QmisniffError | None:
+        """Why not all that there was to capture is where the user wants it."""
+        if self.feed.error is None and self.unsaved and self.recording is not None:
+            return self.recording.error
+        return self.feed.error
 
     @property
     def comments_unsaved(self) -> bool:
@@ -58,6 +69,8 @@ class Session:
 
         What is written is a capture, or what the file's ending says (`saving.EXPORTS`).
         """
+        if self.recording is not None and self.feed.progress.running and _same(path, self.recording.path):
+            raise CaptureFileError(f"{path} is being written by the capture", "choose another place, or stop it first")
         chosen = range(len(self.store)) if rows is None else rows
         save(self, path, chosen)
         if rows is None and path.suffix.lower() not in EXPORTS:
@@ -77,7 +90,10 @@ class Session:
         self._comments_saved = dict(self.notes.comments)
 
     def close(self) -> Path | None:
-        """Stop the feed; the temporary file goes too, unless it holds what was neither saved nor given up: its path."""
+        """Stop the feed; a temporary file goes too, unless it holds what was neither saved nor given up: its path.
+
+        A file that the user named stays; its path where not all of the capture came into it.
+        """
         ended = self.feed.stop(60)
         if self.recording is None:
             return None
@@ -85,3 +101,10 @@ class Session:
             self.recording.discard()
             return None
         return self.recording.path
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):
+        return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How fast the screen answers: `python -m tests.bench.screen [PACKETS]`. Prints figures, asserts nothing.
+"""How fast the screen answers: `python -m tests.bench.screen [PACKETS [SECONDS LIVE]]`. Prints figures only.
 
 A key's time runs from the key to the moment its effect is on the way to the terminal, in Textual's headless driver.
 """
@@ -9,25 +9,30 @@ from __future__ import annotations
 import asyncio
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import RenderableType
 from textual import events
 from textual._compositor import CompositorUpdate
 from textual.screen import Screen
 
+from qmisniff.capture_file import Reader
 from qmisniff.definitions import open_registry
 from qmisniff.dissect import Dissector
 from qmisniff.frame import Frame
 from qmisniff.tui.app import QmisniffApp
 from qmisniff.tui.packet_list import PacketList
+from qmisniff.tui.recording import TemporaryRecording
 from qmisniff.tui.session import Session
 from tests.tui.conversation import conversation
 
 RATE = 5000  # live packets a second
-LIVE_S = 10
+LIVE_S = 60
 
 
 class Loaded:
@@ -62,13 +67,17 @@ class Live:
     lost = 0
     damage = ""
 
+    def __init__(self) -> None:
+        self.made = 0
+
     def batches(self, stop: threading.Event) -> Iterator[list[Frame]]:
         frames = conversation()[2:]
-        started, made = time.monotonic(), 0
+        started = time.monotonic()
         while not stop.wait(0.02):
             due = int((time.monotonic() - started) * RATE)
-            yield [frames[number % len(frames)] for number in range(made, due)]
-            made = max(made, due)
+            batch = [frames[number % len(frames)] for number in range(self.made, due)]
+            self.made += len(batch)
+            yield batch
 
 
 class Watched(QmisniffApp):
@@ -87,19 +96,27 @@ class Watched(QmisniffApp):
         self.painted.set()
 
 
-async def key_ms(app: Watched, key: str, moved: Callable[[], object]) -> float:
-    """Milliseconds from a key until its effect (a change of `moved`) has been painted."""
+class Taken(NamedTuple):
+    """What a key took, in milliseconds; `work` is processor time of the screen's thread, which a busy machine does not
+    lengthen."""
+
+    time: float
+    work: float
+
+
+async def key_ms(app: Watched, key: str, moved: Callable[[], object]) -> Taken:
+    """From a key until its effect (a change of `moved`) has been painted."""
     before = moved()
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.thread_time()
     app.post_message(events.Key(key, key if len(key) == 1 else None))
     while True:
         app.painted.clear()
         await asyncio.wait_for(app.painted.wait(), 5)
         if moved() != before:
-            return (time.perf_counter() - started) * 1000
+            return Taken((time.perf_counter() - started) * 1000, (time.thread_time() - worked) * 1000)
 
 
-async def keys_ms(app: Watched, keys: list[str]) -> list[float]:
+async def keys_ms(app: Watched, keys: list[str]) -> list[Taken]:
     """The times of several keys in the packet list, each pressed when the one before has been painted."""
     packets = app.screen.query_one(PacketList)
     taken = []
@@ -109,9 +126,13 @@ async def keys_ms(app: Watched, keys: list[str]) -> list[float]:
     return taken
 
 
-def told(name: str, taken: list[float]) -> str:
+def told(name: str, taken: list[Taken]) -> str:
     """One line of figures."""
-    return f"{name:<32} median {statistics.median(taken):6.1f} ms   worst {max(taken):6.1f} ms   ({len(taken)} keys)"
+    each = (
+        f"{what} median {statistics.median(ms):6.1f} ms, worst {max(ms):6.1f} ms"
+        for what, ms in zip(Taken._fields, zip(*taken, strict=True), strict=True)
+    )
+    return f"{name:<24} {'   '.join(each)}   ({len(taken)} keys)"
 
 
 async def loaded(count: int) -> None:
@@ -134,30 +155,45 @@ async def loaded(count: int) -> None:
     session.close()
 
 
-async def live() -> None:
-    """RATE packets a second for LIVE_S seconds: what the screen and its thread do meanwhile."""
-    session = Session(Live(), Dissector(open_registry([])))
-    app = Watched(session)
-    async with app.run_test(size=(160, 50)):
-        await asyncio.sleep(1)
-        paints, cpu, started = app.paints, time.process_time(), time.monotonic()
-        before = len(session.store)
-        await asyncio.sleep(LIVE_S)
-        span = time.monotonic() - started
-        received = len(session.store) - before
-        print(
-            f"live, following: {received / span:,.0f} packets/s, "
-            f"{(app.paints - paints) / span:.1f} paints/s, {(time.process_time() - cpu) / span * 100:.0f} % of a core"
-        )
-        print(told("up and down while live", await keys_ms(app, ["k", "k", "j", "k"] * 10)))
-        session.feed.stop()
-    session.close()
+async def live(seconds: float) -> None:
+    """RATE packets a second, recorded as the program does: what the screen's thread takes, and whether any is lost.
+
+    Half of the time the list follows, half of it somebody looks back.
+    """
+    source = Live()
+    with tempfile.TemporaryDirectory() as folder:
+        recording = TemporaryRecording(Path(folder))
+        session = Session(source, Dissector(open_registry([])), recording)
+        app = Watched(session)
+        async with app.run_test(size=(160, 50)):
+            await asyncio.sleep(1)
+            for name, keys in (("following", []), ("looking back", ["k", "k", "j", "pageup", "pageup", "pagedown"])):
+                before = time.monotonic(), time.process_time(), time.thread_time(), len(session.store), app.paints
+                taken = []
+                while (span := time.monotonic() - before[0]) < seconds / 2:
+                    taken += await keys_ms(app, keys)
+                    await asyncio.sleep(0.2)
+                rate, paints = (len(session.store) - before[3]) / span, (app.paints - before[4]) / span
+                whole, screen = (time.process_time() - before[1]) / span, (time.thread_time() - before[2]) / span
+                print(f"live, {name}: {rate:,.0f} packets/s, {paints:.1f} paints/s")
+                print(f"    of a core {whole:.0%} in all, {screen:.0%} by the screen's thread")
+                if taken:
+                    print(told("keys while live", taken))
+            session.feed.stop()
+        with recording.path.open("rb") as stream:
+            recorded = sum(1 for _ in Reader(stream))
+        print(f"{source.made:,} packets sent, {len(session.store):,} received, {recorded:,} recorded")
+        session.give_up()
+        session.close()
 
 
 async def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    await loaded(count)
-    await live()
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else LIVE_S
+    if count:
+        await loaded(count)
+    if seconds:
+        await live(seconds)
 
 
 if __name__ == "__main__":

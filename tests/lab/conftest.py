@@ -1,18 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lab's tests boot one guest a session; they fail, and say what to run, where the lab is not set up."""
+"""The lab's tests share guests; they fail, and say what to run, where the lab is not set up."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.lab.guest import GuestResult, run_in_guest
 
 SCENARIO = Path(__file__).with_name("scenario.py")
+EXPERIMENTS = Path(__file__).with_name("guest_capture.py")
 
 
 @pytest.fixture(scope="session")
 def scenario(tmp_path_factory: pytest.TempPathFactory) -> GuestResult:
     """The scenario, run once without a capture; its logs are in `.out` (scenario.py says which)."""
     return run_in_guest(SCENARIO, tmp_path_factory.mktemp("scenario"), timeout=600.0)
+
+
+@pytest.fixture(scope="session")
+def experiments_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What guest_capture.py left behind."""
+    out = tmp_path_factory.mktemp("experiments")
+    return run_in_guest(EXPERIMENTS, out, timeout=900.0).check().out
+
+
+@pytest.fixture(scope="session")
+def experiments(experiments_out: Path) -> dict[str, Any]:
+    """What guest_capture.py measured, by experiment."""
+    results: dict[str, Any] = json.loads((experiments_out / "capture.json").read_text())
+    return results
+
+
+def result(experiments: dict[str, Any], name: str) -> dict[str, Any]:
+    """An experiment's result; none may leave anything in the kernel."""
+    found: dict[str, Any] = experiments[name]
+    assert "failed" not in found, found["failed"]
+    assert found["leaves"] == []
+    return found

@@ -32,6 +32,7 @@ from qmisniff.cli import main
 from qmisniff.errors import QmisniffError
 from qmisniff.frame import Frame, Hook
 from tests.lab import wire
+from tests.lab.guest_screen import screen
 from tests.lab.wire import Address, Packet
 
 TRACEFS = Path("/sys/kernel/tracing")
@@ -653,7 +654,7 @@ def cost(out: Path) -> dict[str, Any]:
 
 EXPERIMENTS = (
     sizes, latency, signals, count, vanished_reader, full_disk, killed, failing_start, late_module, flood, busy,
-    threads, services, strange_transport, cost, old_kernel, refusals,
+    threads, services, strange_transport, cost, screen, old_kernel, refusals,
 )  # fmt: skip
 
 

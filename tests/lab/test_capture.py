@@ -13,14 +13,13 @@ import pytest
 from qmisniff.capture_file import Reader
 from qmisniff.frame import Direction, Flag, Frame, Hook
 from tests.lab import wire
-from tests.lab.conftest import SCENARIO
+from tests.lab.conftest import SCENARIO, result
 from tests.lab.guest import REPOSITORY, GuestResult, run_in_guest
 from tests.lab.wire import Address, LogLine, Packet, read_log
 
 pytestmark = pytest.mark.lab
 
 QMISNIFF = REPOSITORY / ".venv/bin/qmisniff"
-EXPERIMENTS = Path(__file__).with_name("guest_capture.py")
 LOCAL_LOGS = ("sample_server", "watch_client", "echo-local", "echo-modem", "tftp")
 
 
@@ -224,23 +223,6 @@ def test_the_capture_says_where_it_looked(captured: Captured) -> None:
 def test_the_kernel_did_not_complain(captured: Captured) -> None:
     complaints = ("WARNING:", "BUG:", "Oops", "Call Trace", "Could not probe")
     assert not [line for line in captured.result.console.splitlines() if any(word in line for word in complaints)]
-
-
-@pytest.fixture(scope="module")
-def experiments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What guest_capture.py measured, by experiment."""
-    out = tmp_path_factory.mktemp("experiments")
-    run_in_guest(EXPERIMENTS, out, timeout=900.0).check()
-    results: dict[str, Any] = json.loads((out / "capture.json").read_text())
-    return results
-
-
-def result(experiments: dict[str, Any], name: str) -> dict[str, Any]:
-    """An experiment's result; none may leave anything in the kernel."""
-    found: dict[str, Any] = experiments[name]
-    assert "failed" not in found, found["failed"]
-    assert found["leaves"] == []
-    return found
 
 
 @pytest.mark.parametrize("name", ["sizes", "old_kernel"])

@@ -26,7 +26,7 @@ from qmisniff.tui.commands import Command, offered
 from qmisniff.tui.detail_tree import DetailTree
 from qmisniff.tui.guard import GuardedDissector
 from qmisniff.tui.packet_list import PacketList
-from qmisniff.tui.recording import Recording
+from qmisniff.tui.recording import TemporaryRecording
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.session import Session
 from qmisniff.tui.status import StatusLine
@@ -188,7 +188,7 @@ async def seated(
     """The screen with these frames on it (by default the conversation), live or as a file; in `folder` a recording."""
     frames = conversation() if frames is None else frames
     script = Script(frames, live, notes)
-    session = Session(script, dissector(), Recording(folder) if folder is not None else None)
+    session = Session(script, dissector(), TemporaryRecording(folder) if folder is not None else None)
     app = QmisniffApp(session, dissector().registry)
     try:
         async with app.run_test(size=size, notifications=bool(notes)) as pilot:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -16,10 +17,12 @@ from qmisniff.capture_file import Reader, Writer
 from qmisniff.errors import CaptureFileError, QmisniffError, SourceFailed, SourceUnavailable
 from qmisniff.frame import Frame, Origin
 from qmisniff.store import Store
+from qmisniff.store.load import Loader
+from qmisniff.tracker.pairs import Pairs
 from qmisniff.tui.feed import Feed, FileInput, Input, LiveInput, PipeInput, Progress
-from qmisniff.tui.recording import Recording
+from qmisniff.tui.recording import Recording, TemporaryRecording
 from tests.factories import qmi
-from tests.tui.conversation import conversation, from_modem
+from tests.tui.conversation import IDS, IDS_ASKED, conversation, from_modem
 
 
 def capture(frames: list[Frame], lost: int | None = None) -> bytes:
@@ -123,7 +126,7 @@ def test_what_was_on_its_way_when_stopped_still_comes() -> None:
 @pytest.mark.parametrize("error", [SourceFailed("gone"), OSError(5, "I/O error"), RuntimeError("a bug")])
 def test_a_source_that_fails_is_closed_and_what_it_gave_stays(error: Exception, tmp_path: Path) -> None:
     tap = Tap(conversation(), error=error)
-    recording = Recording(tmp_path)
+    recording = TemporaryRecording(tmp_path)
     store, feed = fed(LiveInput(tap, "tap"), recording)
     wait(lambda: not feed.progress.running)
     assert len(store) == 7
@@ -137,7 +140,7 @@ def test_a_source_that_fails_is_closed_and_what_it_gave_stays(error: Exception, 
 
 def test_a_feed_that_never_began_opens_nothing(tmp_path: Path) -> None:
     tap = Tap()
-    recording = Recording(tmp_path)
+    recording = TemporaryRecording(tmp_path)
     feed = Feed(Store(), LiveInput(tap, "tap"), recording)
     assert feed.stop()
     assert not tap.opened.is_set()
@@ -149,6 +152,23 @@ def test_a_source_that_refuses_says_why() -> None:
     wait(lambda: not feed.progress.running)
     assert feed.progress.problem == "no probes (be root)"
     assert feed.error is not None and feed.error.exit_code == 3
+
+
+def test_an_earlier_capture_stays_where_there_is_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pcapng"
+    path.write_text("an earlier capture")
+    _, feed = fed(LiveInput(Tap(refusal=SourceUnavailable("no probes", "be root")), "tap"), Recording(path))
+    wait(lambda: not feed.progress.running)
+    assert path.read_text() == "an earlier capture"
+
+
+def test_a_file_that_cannot_be_made_ends_the_capture(tmp_path: Path) -> None:
+    tap = Tap(conversation())
+    _, feed = fed(LiveInput(tap, "tap"), Recording(tmp_path))
+    wait(lambda: not feed.progress.running)
+    assert "Is a directory (choose another place with -w)" in feed.progress.problem
+    assert feed.error is not None and feed.error.exit_code == 2
+    assert tap.closed == 1
 
 
 def test_a_source_that_takes_its_time_is_closed_all_the_same() -> None:
@@ -167,7 +187,7 @@ def test_a_source_that_takes_its_time_is_closed_all_the_same() -> None:
 
 def test_losses_are_the_source_s_own_count_and_saved(tmp_path: Path) -> None:
     tap = Tap(conversation())
-    recording = Recording(tmp_path)
+    recording = TemporaryRecording(tmp_path)
     _, feed = fed(LiveInput(tap, "tap"), recording)
     tap.lost = 42
     assert feed.progress.lost == 42
@@ -187,6 +207,16 @@ def test_a_file_is_read_to_its_end(tmp_path: Path) -> None:
     assert [store.frame(row) for row in range(len(store))] == frames
     assert feed.progress == Progress(1234, 617, running=False)
     assert feed.damage == ""
+
+
+def test_the_screen_never_pairs_what_a_large_file_brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "c.pcapng"
+    path.write_bytes(capture(conversation() * 20))
+    monkeypatch.setattr("qmisniff.tui.feed.Loader", partial(Loader, small=0))
+    store, feed = fed(FileInput(path))
+    wait(lambda: not feed.progress.running)
+    monkeypatch.setattr(Pairs, "_pair", None)  # whoever does is told
+    assert store.context(IDS).request == IDS_ASKED + 1
 
 
 def test_a_file_that_breaks_off_says_where_and_keeps_what_came_before(tmp_path: Path) -> None:

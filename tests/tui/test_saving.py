@@ -11,6 +11,7 @@ import pytest
 
 from qmisniff.capture_file import Reader, Writer
 from qmisniff.errors import CaptureFileError
+from qmisniff.export import notes
 from qmisniff.export.notes import MARK, Notes, read_notes
 from qmisniff.frame import Frame
 from qmisniff.tui.feed import FileInput
@@ -151,6 +152,14 @@ def test_comments_as_wireshark_reads_them(tmp_path: Path) -> None:
     assert done.stdout.split("\t") == [str(IDS + 1), "seen by others too\n"]
 
 
+@pytest.fixture(params=["one by one", "in bulk"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comments are read as of small files, and as of large ones."""
+    if request.param == "in bulk":
+        monkeypatch.setattr(notes, "LARGE", 0)
+
+
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_comments_of_both_byte_orders(order: str, tmp_path: Path) -> None:
     def block(code: int, body: bytes) -> bytes:
@@ -163,14 +172,40 @@ def test_comments_of_both_byte_orders(order: str, tmp_path: Path) -> None:
     section = block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
     interface = block(1, struct.pack(order + "HHI", 147, 0, 0))
     packet = struct.pack(order + "5I", 0, 0, 0, 3, 3) + b"abc\0"
+    flags, many = option(2, bytes(4)), option(4, bytes(8)) * 20
+    simple, bare = block(3, struct.pack(order + "I", 2) + b"ab\0\0"), block(6, packet)
+    commented = [
+        block(6, packet + options + bytes(4))
+        for options in (
+            option(4, bytes(8)) + option(1, b"one") + option(1, b"two"), option(1, b"first") + flags,
+            many + option(1, b"behind many"), flags + option(1, b""),
+        )
+    ]  # fmt: skip
+    broken = block(6, packet + struct.pack(order + "HH", 1, 99) + b"beyond its block")
     path = tmp_path / "x"
-    path.write_bytes(
-        section + interface + block(6, packet) + block(3, struct.pack(order + "I", 2) + b"ab\0\0")
-        + block(6, packet + option(4, bytes(8)) + option(1, b"one") + option(1, b"two") + bytes(4)) + block(6, packet)
-    )  # fmt: skip
-    assert read_notes(path).comments == {2: "one\ntwo"}
+    run = [*commented, bare, broken, block(6, packet + flags + bytes(4))] * 3  # long enough to be found in bulk
+    path.write_bytes(b"".join([section, interface, bare, simple, commented[0], simple, *run, section, interface, *run]))
+    texts = ["one\ntwo", "first", "behind many", ""]
+    wanted = {2: texts[0]}
+    for start in (4, 4 + len(run)):
+        wanted |= {start + 7 * turn + place: text for turn in range(3) for place, text in enumerate(texts)}
+    assert read_notes(path).comments == wanted
 
 
+@pytest.mark.usefixtures("both_ways")
+def test_comments_of_a_capture_of_many_packets(tmp_path: Path) -> None:
+    path, copy = tmp_path / "x", tmp_path / "y"
+    with path.open("wb") as stream:
+        Writer(stream).write(conversation() * 100)
+    session = loaded(path)
+    wanted = {0: "first", 350: "middle \u2713", 699: "last"}
+    for row, text in wanted.items():
+        session.comment(row, text)
+    session.save(copy)
+    assert read_notes(copy).comments == wanted
+
+
+@pytest.mark.usefixtures("both_ways")
 def test_no_comments_in_what_is_no_pcapng_or_damaged(file: Path, tmp_path: Path) -> None:
     assert read_notes(tmp_path / "nowhere") == Notes() == read_notes(Path("/bin/sh"))
     for size in range(0, file.stat().st_size, 7):

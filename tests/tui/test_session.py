@@ -4,16 +4,20 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from qmisniff.capture_file import Reader
-from qmisniff.tui.recording import Recording
+from qmisniff.errors import CaptureFileError
+from qmisniff.export.notes import read_notes
+from qmisniff.tui.recording import Recording, TemporaryRecording
 from qmisniff.tui.session import Session
 from tests.tui.conversation import conversation
 from tests.tui.scripted import Script, dissector
 
 
-def session(folder: Path | None) -> tuple[Session, Script]:
+def session(recording: Recording | None) -> tuple[Session, Script]:
     script = Script(conversation())
-    made = Session(script, dissector(), Recording(folder) if folder is not None else None)
+    made = Session(script, dissector(), recording)
     made.feed.start()
     for _ in range(500):
         if len(made.store) == 7:
@@ -23,7 +27,7 @@ def session(folder: Path | None) -> tuple[Session, Script]:
 
 
 def test_what_is_neither_saved_nor_given_up_is_kept(tmp_path: Path) -> None:
-    live, script = session(tmp_path)
+    live, script = session(TemporaryRecording(tmp_path))
     assert live.unsaved == 7
     kept = live.close()
     assert kept is not None
@@ -35,7 +39,7 @@ def test_what_is_neither_saved_nor_given_up_is_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_needs_no_recording_any_more(tmp_path: Path) -> None:
-    live, _ = session(tmp_path)
+    live, _ = session(TemporaryRecording(tmp_path))
     assert live.save(tmp_path / "mine") == 7
     assert live.unsaved == 0
     assert live.close() is None
@@ -43,20 +47,46 @@ def test_what_is_saved_needs_no_recording_any_more(tmp_path: Path) -> None:
 
 
 def test_what_is_given_up_is_deleted(tmp_path: Path) -> None:
-    live, _ = session(tmp_path)
+    live, _ = session(TemporaryRecording(tmp_path))
     live.give_up()
     assert live.close() is None
     assert not list(tmp_path.iterdir())
 
 
 def test_packets_after_the_save_are_unsaved(tmp_path: Path) -> None:
-    live, script = session(tmp_path)
+    live, script = session(TemporaryRecording(tmp_path))
     live.save(tmp_path / "mine")
     script.give(conversation())
     while len(live.store) < 14:
         time.sleep(0.01)
     assert live.unsaved == 7
     assert live.close() is not None
+
+
+def test_what_goes_to_a_file_of_the_user_s_need_not_be_saved(tmp_path: Path) -> None:
+    path = tmp_path / "mine"
+    live, script = session(Recording(path))
+    assert live.unsaved == 0
+    with pytest.raises(CaptureFileError, match="being written"):
+        live.save(path)  # what comes after would go to a file that is no more
+    live.save(tmp_path / "copy")
+    script.give(conversation())
+    while len(live.store) < 14:
+        time.sleep(0.01)
+    assert live.close() is None and live.error is None
+    with path.open("rb") as stream:
+        assert len(list(Reader(stream))) == 14
+    live.comment(0, "odd")
+    live.save(path)
+    assert read_notes(path).comments == {0: "odd"}
+
+
+def test_what_no_longer_fits_on_the_disk_is_unsaved() -> None:
+    live, _ = session(Recording(Path("/dev/full")))
+    assert live.unsaved == 7
+    assert "No space left" in live.feed.progress.problem
+    assert live.close() == Path("/dev/full")
+    assert live.error is not None and live.error.exit_code == 2
 
 
 def test_a_file_is_never_unsaved() -> None:

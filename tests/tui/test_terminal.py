@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The installed program in a real terminal: tmux is the terminal, and says what is on it."""
+"""The installed program in a real terminal."""
 
 from __future__ import annotations
 
 import io
 import os
-import shlex
 import signal
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.ansi import AnsiDecoder
 from rich.style import Style
 
 from qmisniff.capture_file import Reader, Writer
@@ -23,78 +20,9 @@ from qmisniff.frame import Frame
 from qmisniff.paths import data_dir
 from qmisniff.tui.terminal import lasting_output
 from tests.tui.conversation import conversation
+from tests.tui.tmux import PATIENCE_S, PROGRAM, Terminal
 
 SAMPLE = data_dir("captures") / "first-contact.pcapng"
-PROGRAM = Path(sys.executable).with_name("qmisniff")
-PATIENCE_S = 60  # on a machine that does other things too
-
-
-class Terminal:
-    """A tmux server of its own with one window."""
-
-    def __init__(self, folder: Path) -> None:
-        self._name = f"qmisniff-{uuid.uuid4().hex[:8]}"
-        self._folder = folder
-
-    def tmux(self, *words: str) -> str:
-        """Run one tmux command and return what it prints."""
-        done = subprocess.run(
-            ["tmux", "-L", self._name, "-f", "/dev/null", *words], capture_output=True, text=True, timeout=PATIENCE_S
-        )
-        return done.stdout
-
-    def run(self, command: str, size: tuple[int, int] = (110, 40)) -> None:
-        """Run a shell command; its exit code ends up on the screen."""
-        environment = {
-            "TMPDIR": str(self._folder),
-            "XDG_CACHE_HOME": str(self._folder / "cache"),
-            "LANG": "C.UTF-8",
-            "COLUMNS": "60",  # a lie: the terminal's own size counts
-        }
-        words = [part for name, value in environment.items() for part in ("-e", f"{name}={value}")]
-        script = f"cd {shlex.quote(str(self._folder))}; {command}; echo exit code $?; exec sleep 1000"
-        self.tmux("new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), *words, "sh", "-c", script)
-
-    def press(self, *keys: str) -> None:
-        """Send keys, by tmux's names."""
-        self.tmux("send-keys", *keys)
-
-    def text(self) -> str:
-        """What is on the screen."""
-        return self.tmux("capture-pane", "-p")
-
-    def cells(self) -> list[list[tuple[str, Style]]]:
-        """What is on the screen, character by character, with its style."""
-        lines = AnsiDecoder().decode(self.tmux("capture-pane", "-p", "-e"))
-        found = []
-        for line in lines:
-            styles = [Style() for _ in line.plain]
-            for span in line.spans:
-                for at in range(span.start, span.end):
-                    styles[at] += span.style if isinstance(span.style, Style) else Style.parse(span.style)
-            found.append(list(zip(line.plain, styles, strict=True)))
-        return found
-
-    def until(self, condition: Callable[[str], object]) -> str:
-        """Wait until the screen's text is as it should be; fails with the screen when it never is."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            text = self.text()
-            if condition(text):
-                return text
-            assert time.monotonic() < deadline, f"never came; the screen is\n{text}"
-            time.sleep(0.05)
-
-    def pids(self) -> list[int]:
-        """The processes of the program running in the window."""
-        shell = self.tmux("display-message", "-p", "#{pane_pid}").strip()
-        children = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
-        program = bytes(PROGRAM)
-        return [int(pid) for pid in children if program in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
-
-    def close(self) -> None:
-        """End the server and whatever runs in it."""
-        self.tmux("kill-server")
 
 
 @pytest.fixture
@@ -168,6 +96,22 @@ def test_a_capture_through_a_pipe_is_followed_and_can_be_left(terminal: Terminal
     assert not list(tmp_path.glob("qmisniff-*.pcapng"))
 
 
+def test_a_capture_can_be_written_while_it_is_looked_at(terminal: Terminal, tmp_path: Path) -> None:
+    path, mine = conversation_file(tmp_path), tmp_path / "mine.pcapng"
+    mine.write_text("an earlier capture")
+    os.mkfifo(tmp_path / "pipe")
+    terminal.run(f"(cat {path}; sleep 1000) > pipe & {PROGRAM} tui - -w {mine} < pipe")
+    terminal.until(lambda text: "7 received" in text)
+    with mine.open("rb") as stream:
+        assert list(Reader(stream)) == conversation()
+    terminal.press("q")
+    terminal.until(lambda text: "exit code 0" in text)  # nothing was asked
+    with mine.open("rb") as stream:
+        reader = Reader(stream)
+        assert list(reader) == conversation() and not reader.damage
+    assert not list(tmp_path.glob("qmisniff-*.pcapng"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_kill_leaves_the_terminal_usable_and_the_capture_on_disk(
     terminal: Terminal, tmp_path: Path, number: signal.Signals
@@ -178,7 +122,7 @@ def test_a_kill_leaves_the_terminal_usable_and_the_capture_on_disk(
     terminal.until(lambda text: "7 received" in text)
     (pid,) = terminal.pids()
     os.kill(pid, number)
-    terminal.until(lambda text: "the unsaved capture is in" in text and "exit code" in text)
+    terminal.until(lambda text: "what was captured is in" in text and "exit code" in text)
     (kept,) = tmp_path.glob("qmisniff-*.pcapng")
     with kept.open("rb") as stream:
         assert list(Reader(stream)) == conversation()
@@ -230,6 +174,9 @@ def test_output_to_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.Monke
     ("tui -", 2, "standard input is the terminal"),
     ("tui x.pcapng -i kernel", 2, "a file and a source at once"),
     ("tui -i nothing", 2, "there is no source 'nothing'"),
+    ("tui x.pcapng -w y.pcapng", 2, "-w records what is captured"),
+    ("tui - -w - < /dev/null", 2, "the screen records in a file only"),
+    ("tui - -w no/where < /dev/null", 2, "no/where: No such file or directory (choose another place with -w)"),
 ])  # fmt: skip
 def test_what_cannot_be_opened_is_one_line(terminal: Terminal, command: str, code: int, words: str) -> None:
     terminal.run(f"{PROGRAM} {command}", size=(200, 40))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from qmisniff.dissect.parts import assembled
 from qmisniff.field import Field, FieldSpec, Kind
@@ -19,6 +18,7 @@ from qmisniff.tui.columns import columns_of
 from qmisniff.tui.detail_tree import DetailTree
 from qmisniff.tui.feed import Progress
 from qmisniff.tui.filter_bar import FilterBar
+from qmisniff.tui.footer import KeyLine
 from qmisniff.tui.packet_list import PacketList
 from qmisniff.tui.panes import Panes
 from qmisniff.tui.session import Session
@@ -69,7 +69,7 @@ class Desk(Screen[None], inherit_bindings=False):
         yield self.bar
         yield self.panes
         yield self._field_line
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.packets.follow = self.session.feed.live

@@ -11,7 +11,7 @@ from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from qmisniff.capture import names, probe
@@ -19,6 +19,7 @@ from qmisniff.errors import QmisniffError
 from qmisniff.paths import data_dir
 from qmisniff.printable import plain
 from qmisniff.tui import commands
+from qmisniff.tui.footer import KeyLine
 from qmisniff.tui.opening import Opener
 from qmisniff.tui.session import Session
 from qmisniff.tui.state import State
@@ -49,7 +50,7 @@ class StartScreen(Screen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         yield Static("qmisniff: what to look at?", id="title", markup=False)
         yield OptionList()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one(OptionList).focus()

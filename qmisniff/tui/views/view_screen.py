@@ -12,13 +12,13 @@ from typing import Generic, TypeVar
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 from textual.worker import get_current_worker
 
 from qmisniff.analysis.rows import Cancel, Cancelled
 from qmisniff.errors import QmisniffError
 from qmisniff.printable import plain
 from qmisniff.tui.commands import bindings
+from qmisniff.tui.footer import KeyLine
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.status import StatusLine
 from qmisniff.tui.view_context import ViewContext
@@ -89,7 +89,7 @@ class ViewScreen(Screen[None], Generic[Answer], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         yield self._status
         yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.look()
