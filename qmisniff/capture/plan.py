@@ -7,19 +7,39 @@ the three stages share: a record says by its offset which part it holds. All eve
 A probe's arguments are fetched before its filter is asked, so a body costs its copy even where it is thrown away.
 Stages for packets that hardly occur are therefore armed by the first packet that needs them, through a trigger of the
 head. The head must fire before the bodies for that: the kernel runs the probes of a function last one first.
+
+A capture filter is asked of every event by itself. Where there is one, they all carry what it asks about, as fields of
+the same names and types: out of the header, or, where a packet has none yet, out of the function's arguments.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from qmisniff.capture.capture_filter import CaptureFilter, parse
 from qmisniff.capture.facts import ARGUMENTS, ENQUEUE, LOCAL, RECEIVE, TRANSPORTS, Facts
+from qmisniff.capture.source import NO_TUNING, Tuning
 from qmisniff.frame import Hook
 
 HEAD_BYTES = 128
 # An argument is an array of 64 elements at most, of 8 bytes each; an event takes 3072 bytes of arguments.
 _ARRAY = 64
-_ADDRESSES = "from_node=+4({3}):u32 from_port=+8({3}):u32 to_node=+4({4}):u32 to_port=+8({4}):u32"
+# The fields of a header of version 1 and of version 2: the argument's name -> where it is and how wide.
+_VERSION_1 = {
+    "kind": "+4:u32",
+    "from_node": "+8:u32",
+    "from_port": "+12:u32",
+    "to_node": "+24:u32",
+    "to_port": "+28:u32",
+}
+_VERSION_2 = {
+    "kind2": "+1:u8",
+    "from_node2": "+8:u16",
+    "from_port2": "+10:u16",
+    "to_node2": "+12:u16",
+    "to_port2": "+14:u16",
+}
 
 
 class Stage(NamedTuple):
@@ -42,19 +62,20 @@ class Stage(NamedTuple):
         return self.start + self.parts * self.words * 8
 
 
-# The longest packet has 65,535 bytes, padding and a header of 32. Most have less than 128, few more than 640.
+# The longest packet has 65,535 bytes, padding and a header of 32. Most have less than 128, few more than 640. An event
+# has room for 380 words; the last of it is for what a filter asks about.
 STAGES = (
     Stage("body", HEAD_BYTES, 64, 1),
-    Stage("long", 640, 380, 3, "len > 640"),
-    Stage("huge", 9760, 380, 19, "len > 9760"),
+    Stage("long", 640, 376, 3, "len > 640"),
+    Stage("huge", 9664, 376, 19, "len > 9664"),
 )
 
 
 class Event(NamedTuple):
     """One event of our group: the definitions of its probes, `{group}` and `{event}` standing for the final names.
 
-    A head has a hook, and is `rebuilt` where packets come without a header. A body has a filter, and is `armed_by` a
-    condition on a head's fields, or always on.
+    A head has a hook, and is `rebuilt` where packets come without a header. Bodies are `armed_by` a condition on a
+    head's fields, or always on. A `filter` says which records are kept, "" all.
     """
 
     name: str
@@ -79,7 +100,7 @@ class Plan(NamedTuple):
 
 
 class _Tap(NamedTuple):
-    """A tapped function: where its arguments say the packet is."""
+    """A tapped function: where its arguments say the packet is, and its header, by _VERSION_1's names, if not in it."""
 
     event: str
     hook: Hook
@@ -87,31 +108,42 @@ class _Tap(NamedTuple):
     pointer: str  # what identifies the packet
     length: str
     data: str  # the address of its first byte
-    extra: str = ""
+    paged: str = ""
+    header: Mapping[str, str] = {}
 
 
-def plan(facts: Facts) -> Plan:
-    """The probes for a kernel."""
+def plan(facts: Facts, tuning: Tuning = NO_TUNING) -> Plan:
+    """The probes for a kernel. Raises UsageError for a capture filter that makes no sense."""
     arguments = ARGUMENTS[facts.machine]
     skb = arguments[1]
-    in_skb = (skb, f"+{facts.skb.len}({skb}):u32", f"+{facts.skb.data}({skb})")
-    paged = f"paged=+{facts.skb.paged}({skb}):u32"
-    whole = " ".join([paged, f"kind={arguments[2]}:u32", _ADDRESSES.format(*arguments)])
+    in_skb = (skb, f"+{facts.skb.len}({skb}):u32", f"+{facts.skb.data}({skb})", f"+{facts.skb.paged}({skb}):u32")
+    kind, source, destination = arguments[2:5]
+    header = {
+        "kind": f"{kind}:u32",
+        "from_node": f"+4({source}):u32",
+        "from_port": f"+8({source}):u32",
+        "to_node": f"+4({destination}):u32",
+        "to_port": f"+8({destination}):u32",
+    }
     notes: list[str] = []
 
     taps = [_Tap("receive", Hook.RECEIVE, facts.symbol(RECEIVE), skb, f"{arguments[2]}:u32", skb)]
     senders, rebuilt = _senders(facts, notes)
-    taps += [_Tap("transmit", Hook.TRANSMIT, function, *in_skb, whole if rebuilt else paged) for function in senders]
+    taps += [_Tap("transmit", Hook.TRANSMIT, function, *in_skb, header if rebuilt else {}) for function in senders]
     if LOCAL in facts.symbols:
-        taps.append(_Tap("local", Hook.LOCAL, facts.symbol(LOCAL), *in_skb, whole))
+        taps.append(_Tap("local", Hook.LOCAL, facts.symbol(LOCAL), *in_skb, header))
     else:
         notes.append(f"no function {LOCAL}: traffic within this node is not seen, only the services it announces")
 
+    chosen = parse(tuning.filter) if tuning.filter else None
     heads: dict[str, Event] = {}
     for tap in taps:
         others = heads[tap.event].definitions if tap.event in heads else ()
-        heads[tap.event] = Event(tap.event, (*others, _head(tap)), tap.hook, "kind=" in tap.extra)
-    bodies = tuple(_body(stage, taps) for stage in reversed(STAGES))
+        heads[tap.event] = Event(
+            tap.event, (*others, _head(tap, chosen)), tap.hook, bool(tap.header), chosen.text if chosen else ""
+        )
+    stages = [stage for stage in STAGES if not tuning.snap or stage.start < tuning.snap]
+    bodies = tuple(_body(stage, taps, chosen, tuning.snap) for stage in reversed(stages))
     services = () if LOCAL in facts.symbols else ("qrtr_ns_server_add", "qrtr_ns_service_announce_del")
     return Plan(bodies, tuple(heads.values()), services, tuple(notes))
 
@@ -137,26 +169,51 @@ def _senders(facts: Facts, notes: list[str]) -> tuple[list[str], bool]:
     return [*map(facts.symbol, present.values()), *(f"{module}:{TRANSPORTS[module]}" for module in later)], False
 
 
-def _head(tap: _Tap) -> str:
+def _head(tap: _Tap, chosen: CaptureFilter | None) -> str:
     """The definition of a head's probe."""
-    extra = f" {tap.extra}" if tap.extra else ""
+    told = _arguments(tap.header)
+    told += _arguments({name: where for name, where in _asked(tap, chosen).items() if name not in tap.header})
+    if tap.paged:
+        told = f" paged={tap.paged}{told}"
     data = _data(tap.data, 0, HEAD_BYTES // 8)
-    return (
-        f"p:{{group}}/{{event}} {tap.function} ptr={tap.pointer}:x64 len={tap.length}{extra} comm=$comm:string {data}"
-    )
+    return f"p:{{group}}/{{event}} {tap.function} ptr={tap.pointer}:x64 len={tap.length}{told} comm=$comm:string {data}"
 
 
-def _body(stage: Stage, taps: list[_Tap]) -> Event:
-    """A stage's event: a probe for each part at each tapped function."""
+def _body(stage: Stage, taps: list[_Tap], chosen: CaptureFilter | None, snap: int) -> Event:
+    """A stage's event: a probe for each part, up to `snap` bytes of a packet, at each tapped function."""
+    offsets = [offset for offset in stage.offsets if not snap or offset < snap]
     definitions = tuple(
-        f"p:{{group}}/{{event}} {tap.function} ptr={tap.pointer}:x64 len={tap.length} off=\\{offset}:u32 "
-        + _data(tap.data, offset, stage.words)
+        f"p:{{group}}/{{event}} {tap.function} ptr={tap.pointer}:x64 len={tap.length} off=\\{offset}:u32"
+        f"{_arguments(_asked(tap, chosen))} {_data(tap.data, offset, stage.words)}"
         for tap in taps
-        for offset in stage.offsets
+        for offset in offsets
     )
     # One event has one filter, so it tells the parts apart by their offset.
-    wanted = " || ".join(f"off == {offset} && len > {offset}" for offset in stage.offsets)
-    return Event(stage.name, definitions, filter=wanted, armed_by=stage.armed_by)
+    wanted = " || ".join(f"off == {offset} && len > {offset}" for offset in offsets)
+    armed_by = stage.armed_by
+    if chosen is not None:
+        wanted = f"({wanted}) && ({chosen.text})"
+        armed_by = armed_by and f"{armed_by} && ({chosen.text})"
+    return Event(stage.name, definitions, filter=wanted, armed_by=armed_by)
+
+
+def _asked(tap: _Tap, chosen: CaptureFilter | None) -> dict[str, str]:
+    """What a filter asks about, as arguments of a probe at this function: field -> how it is fetched."""
+    if chosen is None:
+        return {}
+    if tap.header:
+        known = {"raw": "\\0:u8", "version": "\\0:u8", **tap.header}
+        known |= {name: "\\0:" + where.partition(":")[2] for name, where in _VERSION_2.items()}
+    else:
+        known = {"raw": "\\1:u8", "version": f"+0({tap.data}):u8"}
+        for name, where in (_VERSION_1 | _VERSION_2).items():
+            offset, _, kind = where.partition(":")
+            known[name] = f"{offset}({tap.data}):{kind}"
+    return {name: fetched for name, fetched in known.items() if name in chosen.names}
+
+
+def _arguments(fields: Mapping[str, str]) -> str:
+    return "".join(f" {name}={fetched}" for name, fetched in fields.items())
 
 
 def _data(address: str, start: int, words: int) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from qmisniff.cli.files import create, open_input
+from qmisniff.cli.tuning import CAPTURE_FILTERS, tuning, tuning_options
 from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
 from qmisniff.errors import UsageError
 from qmisniff.printable import plain
@@ -44,12 +45,15 @@ def add(verbs: Verbs) -> None:
         "qmisniff capture -w modem.pcapng",
         "qmisniff capture -w - | qmisniff read -",
         "qmisniff capture -c 100",
+        "qmisniff capture -f 'node 0 and not port 0x4001' -s 256 -B 16",
+        notes=CAPTURE_FILTERS,
     )
     added.add_argument(
         "-i", dest="interface", metavar="SOURCE", default="auto", help="a source of `qmisniff interfaces`"
     )
     added.add_argument("-w", dest="write", metavar="FILE", help="the file to write, - for standard output")
     added.add_argument("-c", dest="count", metavar="N", type=_count, help="stop after N packets")
+    tuning_options(added)
 
     added = verbs.add(
         read,
@@ -87,7 +91,7 @@ def capture(options: argparse.Namespace) -> int:
     from qmisniff.capture import open_source
     from qmisniff.capture.run import run
 
-    source = open_source(options.interface)
+    source = open_source(options.interface, tuning(options))
     path = Path(options.write or _default_name())
     if options.write == "-":
         if sys.stdout.isatty():

@@ -53,15 +53,15 @@ def test_heads() -> None:
 
 def test_bodies() -> None:
     huge, long, body = plan(FACTS).bodies
-    assert (body.armed_by, long.armed_by, huge.armed_by) == ("", "len > 640", "len > 9760")
+    assert (body.armed_by, long.armed_by, huge.armed_by) == ("", "len > 640", "len > 9664")
     assert body.definitions[0] == (
         "p:{group}/{event} qrtr:qrtr_endpoint_post ptr=%si:x64 len=%dx:u32 off=\\128:u32 d0=+128(%si):x64[64]"
     )
-    assert long.filter == "off == 640 && len > 640 || off == 3680 && len > 3680 || off == 6720 && len > 6720"
+    assert long.filter == "off == 640 && len > 640 || off == 3648 && len > 3648 || off == 6656 && len > 6656"
     assert long.definitions[5] == (
-        "p:{group}/{event} qrtr_tun:qrtr_tun_send ptr=%si:x64 len=+112(%si):u32 off=\\6720:u32 "
-        "d0=+6720(+208(%si)):x64[64] d1=+7232(+208(%si)):x64[64] d2=+7744(+208(%si)):x64[64] "
-        "d3=+8256(+208(%si)):x64[64] d4=+8768(+208(%si)):x64[64] d5=+9280(+208(%si)):x64[60]"
+        "p:{group}/{event} qrtr_tun:qrtr_tun_send ptr=%si:x64 len=+112(%si):u32 off=\\6656:u32 "
+        "d0=+6656(+208(%si)):x64[64] d1=+7168(+208(%si)):x64[64] d2=+7680(+208(%si)):x64[64] "
+        "d3=+8192(+208(%si)):x64[64] d4=+8704(+208(%si)):x64[64] d5=+9216(+208(%si)):x64[56]"
     )
     assert len(huge.definitions) == 4 * 19
 

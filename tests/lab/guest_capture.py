@@ -25,6 +25,7 @@ from typing import Any
 
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.facts import LOCAL
+from qmisniff.capture.source import Tuning
 from qmisniff.capture.tap import KernelTap
 from qmisniff.capture.target import LocalTarget
 from qmisniff.capture_file import Reader
@@ -37,7 +38,7 @@ from tests.lab.wire import Address, Packet
 TRACEFS = Path("/sys/kernel/tracing")
 CTRL = wire.PORT_CTRL
 # Around every border between the events that a packet is spread over, header included or not.
-BORDERS = (128, 640, 3680, 6720, 9760, 12800, 64480)
+BORDERS = (128, 640, 3648, 6656, 9664, 12672, 63808)
 SIZES = sorted({1, 2, 3, 4, 20, 65535, *(border - 32 * header + step for border in BORDERS for header in (0, 1)
                                          for step in (-1, 0, 1))})  # fmt: skip
 
@@ -379,7 +380,7 @@ def late_module(out: Path) -> dict[str, Any]:
 def flood(out: Path) -> dict[str, Any]:
     """More than the ring holds, from threads on every CPU, while nobody reads: what is lost is counted exactly."""
     each, senders = 3000, 3
-    with KernelTap(buffer_kib=64) as tap:
+    with KernelTap(tuning=Tuning(buffer_kib=64)) as tap:
         collect(tap)
 
         def send(number: int) -> None:
