@@ -8,12 +8,11 @@ packet in between. Whatever contradicts that ends the packet where it is: TRUNCA
 
 from __future__ import annotations
 
-import heapq
+import bisect
 import struct
 import sys
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import NamedTuple
 
 from qmisniff.capture import header
 from qmisniff.capture.event_format import EventFormat, FieldFormat
@@ -85,8 +84,8 @@ class Layout:
         field = self._texts.get(name)
         if field is None:
             return ""
-        start, size = field.offset, field.size
-        if field.dynamic:
+        start, size, _, dynamic = field
+        if dynamic:
             location = int.from_bytes(record[start : start + 4], "little")
             start, size = location & 0xFFFF, location >> 16
         raw = record[start : start + size]
@@ -118,31 +117,26 @@ def _spans(fields: list[FieldFormat]) -> tuple[slice, ...]:
     return tuple(spans)
 
 
-class _Head(NamedTuple):
-    """What a head record told. `size` bytes of the packet can be had: not those that lie in pages elsewhere, nor those
-    that nobody wants. A packet without a header has a `route`: type, source node and port, destination node and port.
-    """
-
-    hook: Hook
-    ts: int
-    interrupted: bool
-    pid: int
-    comm: str
-    length: int
-    size: int
-    route: tuple[int, ...]
+# What a head record told: hook, time, pid and name of the process, the packet's length, how many of its bytes can be
+# had (not those that lie in pages elsewhere, nor those that nobody wants), and of a packet without a header type,
+# source node and port, destination node and port. No class of its own: there are very many.
+_Head = tuple[Hook, int, int, str, int, int, tuple[int, ...]]
 
 
 class _Packet:
-    """A packet under way: its head once it has come, and the parts that have; `end` bytes are there without a gap."""
+    """A packet under way: its head once it has come, and the parts that have.
 
-    __slots__ = ("end", "head", "parts", "ts")
+    `size` bytes are to come, `end` of them are there without a gap.
+    """
+
+    __slots__ = ("end", "head", "parts", "size", "ts")
 
     def __init__(self, ts: int) -> None:
         self.ts = ts
         self.head: _Head | None = None
         self.parts: dict[int, bytes] = {}
         self.end = 0
+        self.size = sys.maxsize  # until the head tells
 
     def add(self, offset: int, content: bytes) -> None:
         """Take a part."""
@@ -187,7 +181,7 @@ class Assembler:
         self._open: dict[int, dict[_Key, _Packet]] = {}  # by CPU
         self._untold = 0  # packets lost that no frame has told of
         self._gap = 0  # where the first of them may have been: time of the event behind it
-        self._ready: list[tuple[int, int, Frame]] = []  # heap: ts, order of arrival
+        self._ready: list[tuple[int, int, Frame]] = []  # time, order of arrival
         self._order = 0
 
     def add_head(self, form: EventFormat, hook: Hook, rebuilt: bool) -> None:
@@ -204,13 +198,16 @@ class Assembler:
             if length > self.longest:
                 self.longest = length
             size = min(max(length - numbers[4], 0) if paged else length, wanted)
-            comm = layout.text(record, "comm")
-            head = _Head(hook, ts, bool(flags & _INTERRUPT), pid, comm, length, size, numbers[behind:])
+            if flags & _INTERRUPT:
+                pid, comm = -1, ""
+            else:
+                comm = layout.text(record, "comm")
+            head = (hook, ts, pid, comm, length, size, numbers[behind:])
             content = layout.data(record)
             if size <= len(content) and not self._open.get(cpu):
                 self._emit(cpu, head, content)  # the usual case: all of a packet in its head
             else:
-                self._part(cpu, ts, (pid, pointer, length), 0, content[:HEAD_BYTES], head)
+                self._part(cpu, ts, (numbers[1], pointer, length), 0, content[:HEAD_BYTES], head)
 
         self._events[form.id] = take
 
@@ -284,23 +281,25 @@ class Assembler:
             self._give_up(cpu, lambda key, packet: packet.ts < until - _PATIENCE)
         oldest = min((packet.ts for packets in self._open.values() for packet in packets.values()), default=until)
         until = min(until, oldest)
-        frames: list[Frame] = []
-        while self._ready and self._ready[0][0] < until:
-            ts, _, frame = heapq.heappop(self._ready)
-            frames.append(self._told(ts, frame))
-        return frames
+        return self._out(until)
 
     def flush(self) -> list[Frame]:
         """Every frame that is left: the streams have ended."""
         for cpu in list(self._open):
             self._give_up(cpu, lambda key, packet: True)
-        frames = [self._told(ts, frame) for ts, _, frame in sorted(self._ready, key=lambda entry: entry[:2])]
-        self._ready.clear()
+        return self._out(sys.maxsize)
+
+    def _out(self, until: int) -> list[Frame]:
+        """The frames that are ready and older than `until`."""
+        self._ready.sort()  # mostly sorted: each CPU's are
+        number = bisect.bisect_left(self._ready, (until,))
+        frames = [self._told(ts, frame) for ts, _, frame in self._ready[:number]]
+        del self._ready[:number]
         return frames
 
     def next_ts(self) -> int | None:
         """When the oldest frame that is ready was seen; None where there is none."""
-        return self._ready[0][0] if self._ready else None
+        return min(self._ready)[0] if self._ready else None
 
     def _part(self, cpu: int, ts: int, key: _Key, offset: int, content: bytes, head: _Head | None) -> None:
         """A part of a packet; the one that makes it whole ends it."""
@@ -319,8 +318,8 @@ class Assembler:
                 self._give_up(cpu, lambda other, _: other == eldest)
         packet.add(offset, content)
         if head is not None:
-            packet.head, packet.ts = head, ts
-        if packet.head is not None and packet.end >= packet.head.size:
+            packet.head, packet.ts, packet.size = head, ts, head[5]
+        if packet.end >= packet.size:
             del packets[key]
             self._finish(cpu, packet)
 
@@ -338,7 +337,7 @@ class Assembler:
 
     def _emit(self, cpu: int, head: _Head, data: bytes) -> None:
         """Make the frame of a packet of which `data` was had."""
-        hook, ts, interrupted, pid, comm, length, size, route = head
+        hook, ts, pid, comm, length, size, route = head
         data = data[:size]
         original = length
         if len(data) < length:
@@ -349,8 +348,6 @@ class Assembler:
             data = header.routed(route, length) + data + pad
             if original > self._snap:
                 data = data[: self._snap]
-        if interrupted:
-            pid, comm = -1, ""
         flags = _FLAGS[bool(route), len(data) == original]
         direction = _DIRECTION[hook]
         frame = Frame(
@@ -378,5 +375,5 @@ class Assembler:
         return frame if pid == frame.pid else frame._replace(pid=pid, comm=comm)
 
     def _add(self, ts: int, frame: Frame) -> None:
-        heapq.heappush(self._ready, (ts, self._order, frame))
+        self._ready.append((ts, self._order, frame))
         self._order += 1

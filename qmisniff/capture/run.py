@@ -43,6 +43,8 @@ def run(source: Source, open_sink: Callable[[], BinaryIO], count: int | None, na
         except OSError as error:
             with contextlib.suppress(OSError):
                 sink.close()  # it tries once more to write what it holds
+            frames, lost, *_ = source.statistics
+            print(f"{frames} packets, {lost} lost, and the last of them are not in the file", file=narration)
             raise CaptureFileError(
                 f"the capture cannot be written: {error.strerror}", "what was written until then can be read"
             ) from None

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,10 @@ class Wire:
 
     def send(self, packet: Packet) -> None:
         """Write a packet; a refusal of the kernel's does not matter here."""
-        data = wire.pack_v1(packet)
+        self.write(wire.pack_v1(packet))
+
+    def write(self, data: bytes) -> None:
+        """The same of a packet as it is."""
         self.log.append(("receive", data))
         with contextlib.suppress(OSError):
             os.write(self.tun, data)
@@ -132,6 +135,7 @@ class Capture:
         os.close(output)
         self.records = records
         self.exit: int | None = None
+        self._rest = ""
         self._stderr = os.fdopen(said, "rb")
 
     def ready(self) -> None:
@@ -145,7 +149,10 @@ class Capture:
 
     def said(self) -> str:
         """What else it wrote to its standard error, once it has ended."""
-        return self._stderr.read().decode()
+        if not self._stderr.closed:
+            self._rest = self._stderr.read().decode()
+            self._stderr.close()
+        return self._rest
 
     def end(self, number: int = signal.SIGINT) -> int:
         """End it by a signal; its exit code, negative when the signal killed it."""
@@ -170,7 +177,7 @@ class Capture:
         """Let nothing of it stay."""
         if self.exit is None:
             self.end(signal.SIGKILL)
-        self._stderr.close()
+        self.said()
 
 
 @contextlib.contextmanager
@@ -622,11 +629,11 @@ EXPERIMENTS = (
 )  # fmt: skip
 
 
-def experiment_all() -> int:
+def run_experiments(experiments: Sequence[Callable[[Path], dict[str, Any]]]) -> int:
     """Run them all, or those named behind OUT; an experiment that raises leaves its traceback as its result."""
     out = Path(sys.argv[1])
     results: dict[str, Any] = {}
-    for experiment in EXPERIMENTS:
+    for experiment in experiments:
         name = experiment.__name__
         if sys.argv[2:] and name not in sys.argv[2:]:
             continue
@@ -642,4 +649,4 @@ def experiment_all() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(experiment_all())
+    sys.exit(run_experiments(EXPERIMENTS))
