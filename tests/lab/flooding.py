@@ -181,11 +181,16 @@ def look(path: Path, pid: int, size: int) -> Found:
 
 
 def floods(out: Path, buffer: str, *loads: str) -> None:
-    """Each of these loads, alone and with a capture."""
+    """Each of these loads, alone and with a capture; none of a size of which the sender could not half reach a rate."""
+    beyond: set[str] = set()
     for text in loads:
         rate, size, count = text.split(":")
+        if size in beyond:
+            continue
         outcome = flood(out, Load(float(rate), int(size), int(count)), _FILE, "-B", buffer)
         print(json.dumps(asdict(outcome)), flush=True)
+        if outcome.sent.count / outcome.sent.seconds < float(rate) / 2:
+            beyond.add(size)
 
 
 def steady(out: Path, rate: str, seconds: str) -> None:

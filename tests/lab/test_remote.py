@@ -40,10 +40,10 @@ def control(machine: Guest) -> Iterator[Shell]:
     shell.close()
 
 
-def start(machine: Guest, out: Path) -> subprocess.Popen[str]:
+def start(machine: Guest, out: Path, *options: str) -> subprocess.Popen[str]:
     """A capture from the guest, once it runs."""
     capture = subprocess.Popen(
-        [sys.executable, "-m", "qmisniff", "capture", "-i", machine.port("capture"), "-w", str(out)],
+        [sys.executable, "-m", "qmisniff", "capture", "-i", machine.port("capture"), "-w", str(out), *options],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -117,6 +117,20 @@ def test_byte_for_byte_what_the_programs_there_sent(machine: Guest, control: She
     assert {frame.comm for frame in frames if len(frame.data) > 60_000} == {"traffic"}
     assert remains(control) == CLEAN
     assert [frame.ts_ns for frame in frames] == sorted(frame.ts_ns for frame in frames)
+
+
+def test_a_filter_there_leaves_out_what_it_should(machine: Guest, control: Shell, tmp_path: Path) -> None:
+    out = tmp_path / "out.pcapng"
+    capture = start(machine, out, "-f", "type data and len < 700", "-s", "300")
+    assert control.ask("traffic /tmp/log").status == 0
+    log = control.ask("cat /tmp/log").output
+    assert end(capture).endswith(" packets, 0 lost, 0 truncated")
+    wanted = {
+        ends: [data[: 300 - 32] for data in all_ if 32 + len(data) + -len(data) % 4 < 700]
+        for ends, all_ in sent(log).items()
+    }
+    assert captured(frames_of(out)) == wanted
+    assert remains(control) == CLEAN
 
 
 @pytest.mark.parametrize("killed", ["the connection", "the far shell", "the capture"])
