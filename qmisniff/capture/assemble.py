@@ -161,14 +161,14 @@ class Assembler:
     """Takes pages, gives frames in the order of their time.
 
     `wall` is added to the trace clock to get nanoseconds since 1970; of each packet `snap` bytes are wanted, 0 all.
-    Counters: `heads` records of packets that the kernel saw, `overwritten` events that it says it dropped, `truncated`
+    Counters: `heads` records of packets that the kernel saw, `gaps` events that it says it dropped by CPU, `truncated`
     packets of which something wanted is missing. `longest` is the length of the longest packet since somebody set it
     to 0.
     """
 
     def __init__(self, page: PageLayout, wall: int, origin: Origin, tasks: Tasks, snap: int = 0) -> None:
         self.heads = 0
-        self.overwritten = 0
+        self.gaps: dict[int, int] = {}
         self.truncated = 0
         self.longest = 0
         self.last: dict[int, int] = {}  # by CPU: the time of the last event
@@ -255,7 +255,7 @@ class Assembler:
         if damage:
             lost = max(lost, 1)
         if lost:
-            self.overwritten += lost
+            self.gaps[cpu] = self.gaps.get(cpu, 0) + lost
             self._gap = self._gap or (records[0][0] if records else 0)
             self._give_up(cpu, lambda key, packet: True)
         events = self._events
@@ -265,7 +265,7 @@ class Assembler:
                 try:
                     take(cpu, ts, record)
                 except struct.error:
-                    self.overwritten += 1  # cut short: nothing the kernel does
+                    self.gaps[cpu] = self.gaps.get(cpu, 0) + 1  # cut short: nothing the kernel does
         if records:
             self.last[cpu] = records[-1][0]
 

@@ -37,8 +37,9 @@ def summary(written: int, statistics: Statistics) -> str:
 
 
 def comment(statistics: Statistics) -> str:
-    """The same for the capture's own statistics: a line a number, as `what: packets`."""
+    """The same for the capture's own statistics: a line a number, as `what: number`."""
     told = {f"lost, {cause}": packets for cause, packets in statistics.causes.items()}
     if statistics.truncated:
         told["shortened"] = statistics.truncated
+    told |= {f"trace events overwritten, CPU {cpu}": events for cpu, events in sorted(statistics.gaps.items())}
     return "\n".join(f"{what}: {packets}" for what, packets in told.items())

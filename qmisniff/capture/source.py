@@ -37,13 +37,15 @@ class Statistics(NamedTuple):
     """What a source has seen so far.
 
     `lost` packets were seen by the kernel but never became frames; `causes` divides them, by what to call each.
-    `truncated` frames have fewer bytes than there were and were asked for.
+    `truncated` frames have fewer bytes than there were and were asked for. `gaps` are the kernel's own records that
+    were lost, by CPU: at least so many, and there may be several of a packet.
     """
 
     frames: int = 0
     lost: int = 0
     truncated: int = 0
     causes: Mapping[str, int] = {}
+    gaps: Mapping[int, int] = {}
 
 
 class Source(Protocol):

@@ -55,8 +55,10 @@ class KernelTap(Opened):
     @property
     def statistics(self) -> Statistics:
         """Frames read, and what is known to be missing: all of it once `read` has come to the end."""
-        truncated = self._assembler.truncated if self._assembler is not None else 0
-        return Statistics(self._frames, self._losses.total, truncated, self._losses.causes)
+        if self._assembler is None:
+            return Statistics(self._frames)
+        truncated, gaps = self._assembler.truncated, self._assembler.gaps
+        return Statistics(self._frames, self._losses.total, truncated, self._losses.causes, gaps)
 
     def probe(self) -> Availability:
         """Whether this kernel can be tapped, and what is missing."""
@@ -220,7 +222,7 @@ class KernelTap(Opened):
         """Read what is there now; the frames that nothing older can come before."""
         before = self._target.clock()
         until = before - _GRACE
-        gaps = assembler.overwritten
+        gaps = assembler.gaps.copy()
         cpus, drained = self._feed(instance, assembler)
         if not drained:
             until = min([until, *(assembler.last.get(cpu, until) for cpu in cpus)])
@@ -228,7 +230,7 @@ class KernelTap(Opened):
             self._next_chores = time.monotonic() + _CHORES_EVERY
             self._account(instance, assembler)
             self._disarm(instance, assembler)
-        elif assembler.overwritten > gaps:
+        elif assembler.gaps != gaps:
             self._account(instance, assembler)  # now, so that it is told where the gap is
         return assembler.frames(until)
 
@@ -248,7 +250,7 @@ class KernelTap(Opened):
         counts = instance.counts()  # before what waits is counted: what comes in between is not lost
         all_read = self._stopping or (counts.probed is not None and counts.probed <= assembler.heads)
         waiting = 0 if all_read else instance.waiting()
-        assembler.tell_lost(self._losses.update(counts, assembler.heads, assembler.overwritten, waiting))
+        assembler.tell_lost(self._losses.update(counts, assembler.heads, sum(assembler.gaps.values()), waiting))
 
     def _feed(self, instance: Instance, assembler: Assembler) -> tuple[set[int], bool]:
         """Hand the pages that are there to the assembler: the CPUs they came from, and whether that was all."""

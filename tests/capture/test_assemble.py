@@ -74,7 +74,7 @@ def test_a_received_packet() -> None:
             ORIGIN,
         )
     ]  # fmt: skip
-    assert (made.heads, made.overwritten, made.truncated) == (1, 0, 0)
+    assert (made.heads, made.gaps, made.truncated) == (1, {}, 0)
 
 
 @pytest.mark.parametrize("size", [0, 1, 4, 127, 128, 129, 640, 641, 3648, 3649, 9664, 9665, 65535, 65568])
@@ -201,7 +201,7 @@ def test_what_was_lost_is_told_by_the_first_frame_behind_the_gap() -> None:
     made.tell_lost(2)
     feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(8)), cpu=0, start=4000)
     assert [frame.lost for frame in made.frames(AGES)] == [2]
-    assert made.overwritten == 40
+    assert made.gaps == {0: 40}
 
 
 def test_a_gap_of_bodies_alone_is_no_lost_packet() -> None:
@@ -239,7 +239,7 @@ def test_a_rest_without_its_head_is_no_packet() -> None:
     made = assembler()
     feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(5000))[1:], lost=1)
     assert made.flush() == []
-    assert (made.heads, made.overwritten) == (0, 1)
+    assert (made.heads, made.gaps) == (0, {0: 1})
 
 
 def test_who_was_interrupted_did_not_send() -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How much a capture can take: floods of rising rates and sizes in a guest, as a table.
 
-`python -m tests.lab.flood` takes some minutes and fails if any packet is neither captured nor reported as lost. The last
-row of a size is that at which the sender itself, tapped, does not reach half of what it is asked for.
+`python -m tests.lab.flood` takes some minutes and fails if any packet is neither captured nor reported as lost. The
+last row of a size is that at which the sender itself, tapped, does not reach half of what it is asked for.
 """
 
 from __future__ import annotations
