@@ -2,14 +2,14 @@
 """How much a capture can take: floods of rising rates and sizes in a guest, as a table.
 
 `python -m tests.lab.flood` takes some minutes and fails if any packet is neither captured nor reported as lost. The
-last row of a size is that at which the sender itself, tapped, does not reach half of what it is asked for.
+last row of a size is that at which the sender itself, tapped, does not reach half of what it is asked for. Times are
+those of a guest with one processor that executes an instruction a nanosecond, and so the same on a busy machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,8 +19,9 @@ from typing import Any
 from tests.lab import flooding
 from tests.lab.guest import run_in_guest
 
-_SIZES = (20, 200, 2000, 20000, 60000)
-_RATES = (100, 1000, 2000, 5000, 10000, 20000, 50000)
+_SIZES = (20, 2000, 60000)
+_RATES = (100, 1000, 5000, 20000, 50000)
+_PACE = 1  # nanoseconds an instruction of the guest's takes
 _MOST_BYTES = 100 << 20  # of a flood: the guest keeps the file in its memory
 
 
@@ -64,7 +65,7 @@ def best(outcomes: list[dict[str, Any]]) -> Iterator[str]:
 def main() -> int:
     """Boot a guest, flood, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.flood", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each flood [%(default)s]")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each flood [%(default)s]")
     parser.add_argument("--buffer", default="4", help="the capture's -B [%(default)s]")
     parser.add_argument("--timeout", type=float, default=3600.0)
     options = parser.parse_args()
@@ -73,9 +74,7 @@ def main() -> int:
         flooding.build(out)
         words = [f"{load.rate:.0f}:{load.size}:{load.count}" for load in loads(options.seconds)]
         program = Path(flooding.__file__)
-        print(f"load of this machine: {os.getloadavg()[0]:.1f}", file=sys.stderr)
-        result = run_in_guest(program, out, "floods", options.buffer, *words, timeout=options.timeout)
-        print(f"load of this machine: {os.getloadavg()[0]:.1f}", file=sys.stderr)
+        result = run_in_guest(program, out, "floods", options.buffer, *words, timeout=options.timeout, pace=_PACE)
     outcomes = [json.loads(text) for text in result.stdout.splitlines()]
     print(_HEAD, "|---" * (_HEAD.count("|") - 1) + "|", *map(line, outcomes), *best(outcomes), sep="\n")
     result.check()
