@@ -105,8 +105,8 @@ class Writer:
             self.lost += frame.lost
         self._stream.flush()
 
-    def close(self, dropped: int | None = None) -> None:
-        """End the file with the number of packets lost: `dropped`, or the sum of what the frames said."""
+    def close(self, dropped: int | None = None, comment: str = "") -> None:
+        """End the file with the number of packets lost, `dropped` or what the frames told, and a `comment`."""
         lost = min(self.lost if dropped is None else dropped, 2**63)
         end = split_ts(time.time_ns())
         for number in self._interfaces.values():
@@ -116,10 +116,12 @@ class Writer:
                     number,
                     *end,
                     options={
+                        **({pcapng.OPT_COMMENT: comment.encode()} if comment else {}),
                         pcapng.ISB_START: struct.pack("<II", *split_ts(self._started_ns)),
                         pcapng.ISB_END: struct.pack("<II", *end),
                         pcapng.ISB_RECEIVED: struct.pack("<Q", self.written + lost),
                         pcapng.ISB_DROPPED: struct.pack("<Q", lost),
+                        pcapng.ISB_DELIVERED: struct.pack("<Q", self.written),
                     },
                 )
             )
@@ -154,15 +156,8 @@ class Writer:
         if frame.lost:
             options[pcapng.EPB_DROPCOUNT] = struct.pack("<Q", frame.lost)
         body = tapped(frame) if link_type == EXPORTED_PDU else frame.data
-        return pack_block(
-            pcapng.PACKET,
-            number,
-            *split_ts(frame.ts_ns),
-            len(body),
-            min(len(body) - len(frame.data) + frame.orig_len, 0xFFFFFFFF),
-            body=body,
-            options=options,
-        )
+        original = min(len(body) - len(frame.data) + frame.orig_len, 0xFFFFFFFF)
+        return pcapng.pack_packet(number, frame.ts_ns, body, original, options)
 
 
 def tapped(frame: Frame) -> bytes:

@@ -47,6 +47,8 @@ INTERFACE = Layout(1, (("link_type", "H"), ("reserved", "H"), ("snap_length", "I
 SIMPLE_PACKET = Layout(3, (("original", "I"),))
 STATISTICS = Layout(5, (("interface", "I"), ("ts_high", "I"), ("ts_low", "I")))
 PACKET = Layout(6, (("interface", "I"), ("ts_high", "I"), ("ts_low", "I"), ("captured", "I"), ("original", "I")))
+_PACKET_HEAD = struct.Struct("<II" + "".join(code for _, code in PACKET.fields))
+_LENGTH, _OPTION = struct.Struct("<I"), struct.Struct("<HH")
 _SECTION_CODE = struct.pack("<I", SECTION.code)  # a palindrome: the same in both byte orders
 _READ = (INTERFACE, SIMPLE_PACKET, STATISTICS, PACKET)
 
@@ -55,7 +57,7 @@ OPT_END, OPT_COMMENT = 0, 1
 SHB_HARDWARE, SHB_OS, SHB_APPLICATION = 2, 3, 4
 IF_NAME, IF_DESCRIPTION, IF_TSRESOL, IF_OS, IF_TSOFFSET = 2, 3, 9, 12, 14
 EPB_FLAGS, EPB_DROPCOUNT = 2, 4
-ISB_START, ISB_END, ISB_RECEIVED, ISB_DROPPED = 2, 3, 4, 5
+ISB_START, ISB_END, ISB_RECEIVED, ISB_DROPPED, ISB_DELIVERED = 2, 3, 4, 5, 8
 
 Options = dict[int, bytes]
 
@@ -94,15 +96,29 @@ END = End.END
 
 def pack_block(layout: Layout, *values: int, body: bytes = b"", options: Options | None = None) -> bytes:
     """One little-endian block: fixed fields, then `body` padded to four bytes, then the options."""
-    parts = [layout.struct("<").pack(*values), body, bytes(-len(body) % 4)]
-    for code, value in (options or {}).items():
-        value = value[:0xFFFF]
-        parts += [struct.pack("<HH", code, len(value)), value, bytes(-len(value) % 4)]
-    if options:
-        parts.append(bytes(4))
-    content = b"".join(parts)
+    content = layout.struct("<").pack(*values) + body + bytes(-len(body) % 4) + _pack_options(options or {})
     length = len(content) + 12
     return struct.pack("<II", layout.code, length) + content + struct.pack("<I", length)
+
+
+def pack_packet(interface: int, ts: int, body: bytes, original: int, options: Options) -> bytes:
+    """An enhanced packet block: what pack_block makes, but quickly, for there are very many."""
+    rest = bytes(-len(body) % 4)
+    if options:
+        rest += _pack_options(options)
+    size = len(body)
+    length = _PACKET_HEAD.size + size + len(rest) + 4
+    head = _PACKET_HEAD.pack(PACKET.code, length, interface, ts >> 32 & 0xFFFFFFFF, ts & 0xFFFFFFFF, size, original)
+    return b"".join((head, body, rest, _LENGTH.pack(length)))
+
+
+def _pack_options(options: Options) -> bytes:
+    """A list of options with its end; b"" where there are none."""
+    parts = []
+    for code, value in options.items():
+        value = value[:0xFFFF]
+        parts += [_OPTION.pack(code, len(value)), value, bytes(-len(value) % 4)]
+    return b"".join([*parts, bytes(4)]) if parts else b""
 
 
 def pack_section(options: Options) -> bytes:

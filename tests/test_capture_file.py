@@ -76,6 +76,28 @@ def test_losses_are_counted_at_the_end() -> None:
     assert reader.dropped == 7
 
 
+def test_the_statistics_say_what_became_of_the_packets() -> None:
+    stream = io.BytesIO()
+    writer = Writer(stream)
+    writer.write([Frame(1, b"x", 1)])
+    writer.close(5, "lost, for a reason: 5")
+    stream.seek(0)
+    reader = Reader(stream)
+    assert len(list(reader)) == 1
+    told = reader.records.statistics
+    numbers = [pcapng.option_number(told[code], "<") for code in (pcapng.ISB_RECEIVED, pcapng.ISB_DROPPED)]
+    assert (numbers, reader.dropped) == ([6, 5], 5)
+    assert pcapng.option_number(told[pcapng.ISB_DELIVERED], "<") == 1
+    assert told[pcapng.OPT_COMMENT] == b"lost, for a reason: 5"
+
+
+@given(st.integers(0, 2**64 - 1), st.binary(max_size=9), st.dictionaries(st.integers(1, 9), st.binary(max_size=9)))
+def test_packets_are_packed_as_any_block_is(ts: int, body: bytes, options: dict[int, bytes]) -> None:
+    values = (3, *pcapng.split_ts(ts), len(body), 77)
+    wanted = pcapng.pack_block(pcapng.PACKET, *values, body=body, options=options)
+    assert pcapng.pack_packet(3, ts, body, 77, options) == wanted
+
+
 def test_every_prefix_keeps_what_came_before_the_cut() -> None:
     written = [make.frame(make.qrtr(bytes(n)), at_ms=n) for n in range(1, 6)]
     whole = saved(written)

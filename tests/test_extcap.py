@@ -64,7 +64,7 @@ def test_mistakes_are_told_and_nobody_waits_at_the_fifo(program: Path, tmp_path:
     for words, said in (
         (["--extcap-interface=qmisniff-remote"], "which machine is not said"),
         (["--extcap-interface=qmisniff-remote", "--source=exec:false"], "exec:false"),
-        (["--extcap-interface=qmisniff-kernel", "--extcap-capture-filter=tcp"], "no capture filters"),
+        (["--extcap-interface=qmisniff-kernel", "--extcap-capture-filter=tcp"], "capture filter: 'tcp' where"),
     ):
         got: list[bytes] = []
         reader = threading.Thread(target=lambda got=got: got.append(fifo.read_bytes()))
@@ -72,6 +72,12 @@ def test_mistakes_are_told_and_nobody_waits_at_the_fifo(program: Path, tmp_path:
         assert said in refused(program, "--capture", "--fifo", str(fifo), *words)
         reader.join(10)
         assert got == [b""]
+
+
+def test_wireshark_asks_whether_a_capture_filter_is_one(program: Path) -> None:
+    ask = [str(program), "--extcap-interface=qmisniff-kernel", "--extcap-capture-filter"]
+    assert subprocess.run([*ask, "node 0 and type data"], capture_output=True, check=True).stdout == b""
+    assert b"'tcp' where" in subprocess.run([*ask, "tcp port 80"], capture_output=True, check=True).stdout
 
 
 def test_uninstall(program: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUN_ELSEWHERE = {
     r"python3 -m venv \.venv && .*": "tests/tui/test_terminal.py",
     r"qmisniff capture( --wait)?( -w \S+)?": "tests/lab/test_capture.py",
+    r"qmisniff capture -f '.*": "tests/lab/test_trust.py",
     r"qmisniff (capture|tui) -i '?(ssh|adb|exec):.*": "tests/lab/test_remote.py",
     r"ssh root@phone qmisniff capture -w - \| qmisniff (tui|read) .*": "tests/lab/test_capture.py",
     r"qmisniff tui .*": "tests/tui/test_terminal.py",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import re
 
-from qmisniff.capture.source import Availability, Source
+from qmisniff.capture.source import NO_TUNING, Availability, Source, Tuning
 from qmisniff.errors import SourceUnavailable, UsageError
 
 # name -> module and class; imported when asked for. The first one that can run here is "auto": never USB, where more is
@@ -26,48 +26,48 @@ def names() -> list[str]:
     return [*BACKENDS, *(buses() or ["usbmon0"])]
 
 
-def open_source(spec: str) -> Source:
+def open_source(spec: str, tuning: Tuning = NO_TUNING) -> Source:
     """The source a user names, ready to be opened: one of `names`, "auto", or another machine (ssh://, adb:, exec:).
 
     Raises UsageError for an unknown name, SourceUnavailable when "auto" finds none that can run here.
     """
     if spec == "auto":
-        return _first()
+        return _first(tuning)
     if spec.partition(":")[0] in REMOTE and ":" in spec:
         from qmisniff.capture.remote import RemoteTarget
         from qmisniff.capture.tap import KernelTap
 
-        return KernelTap(RemoteTarget(spec), name=spec)
+        return KernelTap(RemoteTarget(spec), tuning, spec)
     if spec not in BACKENDS and not _USBMON.fullmatch(spec):
         known = ", ".join(["auto", *BACKENDS, "usbmonN", *REMOTE.values()])
         raise UsageError(f"there is no source {spec!r}", f"there is {known}")
-    return _make(spec)
+    return _make(spec, tuning)
 
 
 def probe(name: str) -> Availability:
     """Whether the source `name`, one of `names`, can run here."""
-    source = _make(name)
+    source = _make(name, NO_TUNING)
     try:
         return source.probe()
     finally:
         source.close()
 
 
-def _first() -> Source:
+def _first(tuning: Tuning) -> Source:
     states = []
     for name in BACKENDS:
-        source = _make(name)
+        source = _make(name, tuning)
         states.append(source.probe())
         if states[-1].ok:
             return source
     raise SourceUnavailable(states[0].reason, states[0].remedy)
 
 
-def _make(name: str) -> Source:
+def _make(name: str, tuning: Tuning) -> Source:
     if _USBMON.fullmatch(name):
         from qmisniff.capture.usbmon import UsbMonitor
 
-        return UsbMonitor(name)
+        return UsbMonitor(name, tuning)
     module, kind = BACKENDS[name]
-    source: Source = getattr(importlib.import_module(module), kind)()
+    source: Source = getattr(importlib.import_module(module), kind)(tuning=tuning)
     return source

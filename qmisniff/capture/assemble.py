@@ -8,10 +8,11 @@ packet in between. Whatever contradicts that ends the packet where it is: TRUNCA
 
 from __future__ import annotations
 
-import heapq
+import bisect
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+import sys
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from qmisniff.capture import header
 from qmisniff.capture.event_format import EventFormat, FieldFormat
@@ -38,57 +39,66 @@ _FLAGS = {
 _PATIENCE = 1_000_000_000
 _MOST_OPEN = 16  # packets under way on one CPU: one for each level of interrupts is what can really be
 
-_HEAD = _BODY = ("ptr", "len")
-_REBUILT = (*_HEAD, "kind", "from_node", "from_port", "to_node", "to_port")
+_BODY = ("common_pid", "ptr", "len")
+_HEAD = ("common_flags", *_BODY)
+_ROUTE = ("kind", "from_node", "from_port", "to_node", "to_port")
+_MOST_TEXTS = 1024
 _SERVICE = ("service", "instance", "node", "port")
 _CODES = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"}
 _CODES |= {(size, True): code.lower() for (size, _), code in _CODES.items()}
 
 
-class Layout(NamedTuple):
-    """How to read an event's records: a struct over the scalar fields, their names, and where the rest lies."""
+class Layout:
+    """How to read an event's records: the numbers that are `needed`, strings, and the packet's bytes.
 
-    scalars: struct.Struct
-    names: tuple[str, ...]
-    data: tuple[slice, ...]
-    texts: Mapping[str, FieldFormat]
+    Raises ValueError where the event's format makes no sense or lacks something needed.
+    """
 
-    def fields(self, record: bytes) -> dict[str, int]:
-        """The scalar fields of a record; ValueError where it is too short."""
-        if len(record) < self.scalars.size:
-            raise ValueError(f"a record of {len(record)} bytes")
-        return dict(zip(self.names, self.scalars.unpack_from(record), strict=True))
+    def __init__(self, form: EventFormat, needed: Sequence[str]) -> None:
+        codes, names, end = "<", [], 0
+        for name, field in sorted(form.fields.items(), key=lambda item: item[1].offset):
+            code = _CODES.get((field.size, field.signed))
+            if code is None or field.dynamic or name not in needed:
+                continue
+            if field.offset < end:
+                raise ValueError(f"fields of an event overlap at {name}")
+            codes += f"{field.offset - end}x{code}"
+            names.append(name)
+            end = field.offset + field.size
+        if missing := sorted(set(needed) - set(names)):
+            raise ValueError(f"an event lacks {', '.join(missing)}")
+        self._scalars = struct.Struct(codes)
+        self._order = itemgetter(*(names.index(name) for name in needed))
+        self._spans = _spans([field for name, field in form.fields.items() if _is_data(name)])
+        self._texts = {name: field for name, field in form.fields.items() if name not in names and not _is_data(name)}
+        self._known: dict[bytes, str] = {}  # decoding a name takes longer than finding it
+
+    def numbers(self, record: bytes) -> tuple[int, ...]:
+        """The numbers of a record, in the order in which they were asked for; struct.error where it is too short."""
+        found: tuple[int, ...] = self._order(self._scalars.unpack_from(record))
+        return found
 
     def text(self, record: bytes, name: str) -> str:
         """A string of a record; "" where there is none of that name."""
-        field = self.texts.get(name)
+        field = self._texts.get(name)
         if field is None:
             return ""
-        start, size = field.offset, field.size
-        if field.dynamic:
+        start, size, _, dynamic = field
+        if dynamic:
             location = int.from_bytes(record[start : start + 4], "little")
             start, size = location & 0xFFFF, location >> 16
-        return record[start : start + size].split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+        raw = record[start : start + size]
+        known = self._known.get(raw)
+        if known is None:
+            if len(self._known) == _MOST_TEXTS:
+                self._known.clear()
+            known = self._known[raw] = raw.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+        return known
 
-
-def layout_of(form: EventFormat, needed: Iterable[str]) -> Layout:
-    """The layout of an event's records; ValueError where its format makes no sense or lacks a needed field."""
-    codes, names, end = "<", [], 0
-    for name, field in sorted(form.fields.items(), key=lambda item: item[1].offset):
-        code = _CODES.get((field.size, field.signed))
-        if code is None or field.dynamic or _is_data(name):
-            continue
-        if field.offset < end:
-            raise ValueError(f"fields of an event overlap at {name}")
-        codes += f"{field.offset - end}x{code}"
-        names.append(name)
-        end = field.offset + field.size
-    missing = {"common_flags", "common_pid", *needed} - set(names)
-    if missing:
-        raise ValueError(f"an event lacks {', '.join(sorted(missing))}")
-    arrays = [field for name, field in form.fields.items() if _is_data(name)]
-    texts = {name: field for name, field in form.fields.items() if name not in names and not _is_data(name)}
-    return Layout(struct.Struct(codes), tuple(names), _spans(arrays), texts)
+    def data(self, record: bytes) -> bytes:
+        """The packet's bytes in a record."""
+        spans = self._spans
+        return record[spans[0]] if len(spans) == 1 else b"".join([record[span] for span in spans])
 
 
 def _is_data(name: str) -> bool:
@@ -106,118 +116,145 @@ def _spans(fields: list[FieldFormat]) -> tuple[slice, ...]:
     return tuple(spans)
 
 
-class _Head(NamedTuple):
-    """What a head record told."""
-
-    hook: Hook
-    rebuilt: bool
-    ts: int
-    fields: dict[str, int]
-    comm: str
-    lost: int
-
-    @property
-    def size(self) -> int:
-        """How many bytes of the packet can be had: not those that lie in pages elsewhere."""
-        return max(self.fields["len"] - self.fields.get("paged", 0), 0)
+# What a head record told: hook, time, pid and name of the process, the packet's length, how many of its bytes can be
+# had (not those that lie in pages elsewhere, nor those that nobody wants), and of a packet without a header type,
+# source node and port, destination node and port. No class of its own: there are very many.
+_Head = tuple[Hook, int, int, str, int, int, tuple[int, ...]]
 
 
 class _Packet:
-    """A packet under way: its head once it has come, and the parts that have."""
+    """A packet under way: its head once it has come, and the parts that have.
 
-    __slots__ = ("head", "parts", "ts")
+    `size` bytes are to come, `end` of them are there without a gap.
+    """
+
+    __slots__ = ("end", "head", "parts", "size", "ts")
 
     def __init__(self, ts: int) -> None:
         self.ts = ts
         self.head: _Head | None = None
         self.parts: dict[int, bytes] = {}
+        self.end = 0
+        self.size = sys.maxsize  # until the head tells
 
-    def data(self, size: int) -> bytes:
-        """Its bytes from the first on, up to `size` or the first gap."""
+    def add(self, offset: int, content: bytes) -> None:
+        """Take a part."""
+        self.parts[offset] = content
+        while piece := self.parts.get(self.end):
+            self.end += len(piece)
+
+    def data(self) -> bytes:
+        """Its bytes from the first on, up to the first gap."""
         end, pieces = 0, []
-        while end < size and (piece := self.parts.get(end)):
-            pieces.append(piece)
-            end += len(piece)
-        return b"".join(pieces)[:size]
+        while end < self.end:
+            pieces.append(self.parts[end])
+            end += len(pieces[-1])
+        return b"".join(pieces)
 
 
-_Taker = Callable[[int, int, Layout, bytes], None]  # CPU, time, layout, record
+_Taker = Callable[[int, int, bytes], None]  # CPU, time, record
 _Key = tuple[int, int, int]  # pid, pointer, length
 
 
 class Assembler:
     """Takes pages, gives frames in the order of their time.
 
-    `wall` is added to the trace clock to get nanoseconds since 1970. Counters: `heads` records of packets that the
-    kernel saw, `lost` events that it says it dropped, `truncated` packets that are not whole. `longest` is the
-    length of the longest packet since somebody set it to 0.
+    `wall` is added to the trace clock to get nanoseconds since 1970; of each packet `snap` bytes are wanted, 0 all.
+    Counters: `heads` records of packets that the kernel saw, `gaps` events that it says it dropped by CPU, `truncated`
+    packets of which something wanted is missing. `longest` is the length of the longest packet since somebody set it
+    to 0.
     """
 
-    def __init__(self, page: PageLayout, wall: int, origin: Origin, tasks: Tasks) -> None:
+    def __init__(self, page: PageLayout, wall: int, origin: Origin, tasks: Tasks, snap: int = 0) -> None:
         self.heads = 0
-        self.lost = 0
+        self.gaps: dict[int, int] = {}
         self.truncated = 0
         self.longest = 0
+        self.last: dict[int, int] = {}  # by CPU: the time of the last event
         self._page = page
         self._wall = wall
         self._origin = origin
         self._tasks = tasks
-        self._events: dict[int, tuple[Layout, _Taker]] = {}  # by the number records begin with
+        self._snap = snap or sys.maxsize
+        self._events: dict[int, _Taker] = {}  # by the number records begin with
         self._open: dict[int, dict[_Key, _Packet]] = {}  # by CPU
-        self._lost_next: dict[int, int] = {}  # by CPU: events lost that no frame has told of
-        self._ready: list[tuple[int, int, Frame]] = []  # heap: ts, order of arrival
+        self._untold = 0  # packets lost that no frame has told of
+        self._gap = 0  # where the first of them may have been: time of the event behind it
+        self._ready: list[tuple[int, int, Frame]] = []  # time, order of arrival
         self._order = 0
-        self.last: dict[int, int] = {}  # by CPU: the time of the last event
 
     def add_head(self, form: EventFormat, hook: Hook, rebuilt: bool) -> None:
-        """Take an event's records as heads of packets seen at `hook`. Raises ValueError as layout_of."""
+        """Take an event's records as heads of packets seen at `hook`. Raises ValueError as Layout."""
+        paged = ("paged",) if "paged" in form.fields else ()
+        layout = Layout(form, (*_HEAD, *paged, *(_ROUTE if rebuilt else ())))
+        behind = len(_HEAD) + len(paged)
+        wanted = max(self._snap - header.SIZE, 0) if rebuilt else self._snap
 
-        def take(cpu: int, ts: int, layout: Layout, record: bytes) -> None:
-            fields = layout.fields(record)
+        def take(cpu: int, ts: int, record: bytes) -> None:
+            numbers = layout.numbers(record)
+            flags, pid, pointer, length = numbers[:4]
             self.heads += 1
-            lost = self._lost_next.pop(cpu, 0) + self._lost_next.pop(-1, 0) if self._lost_next else 0
-            head = _Head(hook, rebuilt, ts, fields, layout.text(record, "comm"), lost)
-            self.longest = max(self.longest, fields["len"])
-            content = _cut(layout, record)
-            if head.size <= len(content) and not self._open.get(cpu):
+            if length > self.longest:
+                self.longest = length
+            size = min(max(length - numbers[4], 0) if paged else length, wanted)
+            if flags & _INTERRUPT:
+                pid, comm = -1, ""
+            else:
+                comm = layout.text(record, "comm")
+            head = (hook, ts, pid, comm, length, size, numbers[behind:])
+            content = layout.data(record)
+            if size <= len(content) and not self._open.get(cpu):
                 self._emit(cpu, head, content)  # the usual case: all of a packet in its head
             else:
-                self._part(cpu, ts, fields, 0, content[:HEAD_BYTES], head)
+                self._part(cpu, ts, (numbers[1], pointer, length), 0, content[:HEAD_BYTES], head)
 
-        self._events[form.id] = (layout_of(form, _REBUILT if rebuilt else _HEAD), take)
+        self._events[form.id] = take
 
     def add_body(self, form: EventFormat, offsets: Sequence[int]) -> None:
         """Take an event's records as further parts of packets, which begin at one of `offsets`: a record says at which
-        unless there is only one. Raises ValueError as layout_of."""
+        unless there is only one. Raises ValueError as Layout."""
+        if len(offsets) == 1:
+            alone = Layout(form, _BODY)
 
-        def take(cpu: int, ts: int, layout: Layout, record: bytes) -> None:
-            fields = layout.fields(record)
-            offset = fields.get("off", offsets[0])
-            if offset in offsets:
-                self._part(cpu, ts, fields, offset, _cut(layout, record), None)
+            def take(cpu: int, ts: int, record: bytes) -> None:
+                pid, pointer, length = alone.numbers(record)
+                self._part(cpu, ts, (pid, pointer, length), offsets[0], alone.data(record), None)
+        else:
+            layout, known = Layout(form, (*_BODY, "off")), frozenset(offsets)
 
-        self._events[form.id] = (layout_of(form, _BODY if len(offsets) == 1 else (*_BODY, "off")), take)
+            def take(cpu: int, ts: int, record: bytes) -> None:
+                pid, pointer, length, offset = layout.numbers(record)
+                if offset in known:
+                    self._part(cpu, ts, (pid, pointer, length), offset, layout.data(record), None)
+
+        self._events[form.id] = take
 
     def add_service(self, form: EventFormat, command: int) -> None:
-        """Take the name server's trace event as a control packet with `command`. Raises ValueError as layout_of."""
+        """Take the name server's trace event as a control packet with `command`. Raises ValueError as Layout."""
+        layout = Layout(form, _SERVICE)
 
-        def take(cpu: int, ts: int, layout: Layout, record: bytes) -> None:
-            self._service(cpu, ts, layout.fields(record), command)
+        def take(cpu: int, ts: int, record: bytes) -> None:
+            service, instance, node, port = layout.numbers(record)
+            self._service(cpu, ts, command, service, instance, Address(node, port))
 
-        self._events[form.id] = (layout_of(form, _SERVICE), take)
+        self._events[form.id] = take
 
     def add_task(self, form: EventFormat) -> None:
-        """Take task_newtask or task_rename as news for `tasks`. Raises ValueError as layout_of."""
+        """Take task_newtask or task_rename as news for `tasks`. Raises ValueError as Layout."""
+        if "clone_flags" in form.fields:
+            layout = Layout(form, ("common_pid", "pid", "clone_flags"))
 
-        def take(cpu: int, ts: int, layout: Layout, record: bytes) -> None:
-            fields = layout.fields(record)
-            if "clone_flags" in fields:
-                comm = layout.text(record, "comm")
-                self._tasks.created(fields["common_pid"], fields["pid"], comm, fields["clone_flags"])
-            else:
-                self._tasks.renamed(fields["pid"], layout.text(record, "newcomm"))
+            def take(cpu: int, ts: int, record: bytes) -> None:
+                parent, child, flags = layout.numbers(record)
+                self._tasks.created(parent, child, layout.text(record, "comm"), flags)
+        else:
+            layout = Layout(form, ("common_pid", "pid"))
 
-        self._events[form.id] = (layout_of(form, ("pid",)), take)
+            def take(cpu: int, ts: int, record: bytes) -> None:
+                _, thread = layout.numbers(record)
+                self._tasks.renamed(thread, layout.text(record, "newcomm"))
+
+        self._events[form.id] = take
 
     def feed(self, cpu: int, page: bytes) -> None:
         """Take the next page of a CPU's stream."""
@@ -225,23 +262,25 @@ class Assembler:
         if damage:
             lost = max(lost, 1)
         if lost:
-            self.lost += lost
-            self._lost_next[cpu] = self._lost_next.get(cpu, 0) + lost
+            self.gaps[cpu] = self.gaps.get(cpu, 0) + lost
+            self._gap = self._gap or (records[0][0] if records else 0)
             self._give_up(cpu, lambda key, packet: True)
+        events = self._events
         for ts, record in records:
-            self.last[cpu] = ts
-            layout, take = self._events.get(int.from_bytes(record[:2], "little"), (None, None))
-            if layout is None or take is None:
-                continue
-            try:
-                take(cpu, ts, layout, record)
-            except ValueError:
-                self.lost += 1  # cut short: nothing the kernel does
+            take = events.get(int.from_bytes(record[:2], "little"))
+            if take is not None:
+                try:
+                    take(cpu, ts, record)
+                except struct.error:
+                    self.gaps[cpu] = self.gaps.get(cpu, 0) + 1  # cut short: nothing the kernel does
+        if records:
+            self.last[cpu] = records[-1][0]
 
-    def missed(self, packets: int) -> None:
-        """Packets at which the kernel did not run the probes: told with the next frame, whatever its CPU."""
-        self.lost += packets
-        self._lost_next[-1] = self._lost_next.get(-1, 0) + packets
+    def tell_lost(self, packets: int) -> None:
+        """So many more packets are known to be lost: the next frame behind the gap in the stream tells of them."""
+        self._untold += packets
+        if not self._untold:
+            self._gap = 0  # it was no packet
 
     def frames(self, until: int) -> list[Frame]:
         """The frames older than `until` of the trace clock, but for those that wait for an older packet's rest."""
@@ -249,32 +288,33 @@ class Assembler:
             self._give_up(cpu, lambda key, packet: packet.ts < until - _PATIENCE)
         oldest = min((packet.ts for packets in self._open.values() for packet in packets.values()), default=until)
         until = min(until, oldest)
-        frames: list[Frame] = []
-        while self._ready and self._ready[0][0] < until:
-            frames.append(self._told(heapq.heappop(self._ready)[2]))
-        return frames
+        return self._out(until)
 
     def flush(self) -> list[Frame]:
         """Every frame that is left: the streams have ended."""
         for cpu in list(self._open):
             self._give_up(cpu, lambda key, packet: True)
-        frames = [self._told(frame) for _, _, frame in sorted(self._ready, key=lambda entry: entry[:2])]
-        self._ready.clear()
+        return self._out(sys.maxsize)
+
+    def _out(self, until: int) -> list[Frame]:
+        """The frames that are ready and older than `until`."""
+        self._ready.sort()  # mostly sorted: each CPU's are
+        number = bisect.bisect_left(self._ready, (until,))
+        frames = [self._told(ts, frame) for ts, _, frame in self._ready[:number]]
+        del self._ready[:number]
         return frames
 
     def next_ts(self) -> int | None:
         """When the oldest frame that is ready was seen; None where there is none."""
-        return self._ready[0][0] if self._ready else None
+        return min(self._ready)[0] if self._ready else None
 
-    def _part(self, cpu: int, ts: int, fields: dict[str, int], offset: int, content: bytes, head: _Head | None) -> None:
+    def _part(self, cpu: int, ts: int, key: _Key, offset: int, content: bytes, head: _Head | None) -> None:
         """A part of a packet; the one that makes it whole ends it."""
-        pid, length = fields["common_pid"], fields["len"]
-        key = (pid, fields["ptr"], length)
         packets = self._open.setdefault(cpu, {})
-        if packets:
-            # Another task on this CPU: the packets of the one before have had all that they will get.
-            self._give_up(cpu, lambda other, _: other[0] != pid)
         packet = packets.get(key)
+        if packets and (packet is None or len(packets) > 1):
+            # Another task on this CPU: the packets of the one before have had all that they will get.
+            self._give_up(cpu, lambda other, _: other[0] != key[0])
         if packet is not None and offset in packet.parts:
             self._give_up(cpu, lambda other, _: other == key)  # the same buffer used again
             packet = None
@@ -283,76 +323,64 @@ class Assembler:
             if len(packets) > _MOST_OPEN:
                 eldest = next(iter(packets))
                 self._give_up(cpu, lambda other, _: other == eldest)
-        packet.parts[offset] = content
+        packet.add(offset, content)
         if head is not None:
-            packet.head, packet.ts = head, ts
-        if packet.head is not None and len(packet.data(packet.head.size)) == packet.head.size:
+            packet.head, packet.ts, packet.size = head, ts, head[5]
+        if packet.end >= packet.size:
             del packets[key]
             self._finish(cpu, packet)
 
     def _give_up(self, cpu: int, these: Callable[[_Key, _Packet], bool]) -> None:
         """End packets of a CPU as they are."""
-        packets = self._open.get(cpu, {})
-        for key in [key for key, packet in packets.items() if these(key, packet)]:
-            self._finish(cpu, packets.pop(key))
+        packets = self._open.get(cpu)
+        if packets:
+            for key in [key for key, packet in packets.items() if these(key, packet)]:
+                self._finish(cpu, packets.pop(key))
 
     def _finish(self, cpu: int, packet: _Packet) -> None:
-        """End a packet. One without its head is none: its loss was counted when its events were lost."""
+        """End a packet. One without its head is none: it is counted as lost."""
         if packet.head is not None:
-            self._emit(cpu, packet.head, packet.data(packet.head.size))
+            self._emit(cpu, packet.head, packet.data())
 
     def _emit(self, cpu: int, head: _Head, data: bytes) -> None:
         """Make the frame of a packet of which `data` was had."""
-        hook, rebuilt, ts, fields, comm, lost = head
-        original = length = fields["len"]
-        data = data[: head.size]
-        whole = len(data) == length
-        if not whole:
-            self.truncated += 1
-        if rebuilt:
-            pad = header.padding(length)
-            original = header.SIZE + length + len(pad)
-            source = Address(fields["from_node"], fields["from_port"])
-            destination = Address(fields["to_node"], fields["to_port"])
-            data = header.header(fields["kind"], source, destination, length) + data + (pad if whole else b"")
-        pid = fields["common_pid"]
-        if fields["common_flags"] & _INTERRUPT:
-            pid, comm = -1, ""
+        hook, ts, pid, comm, length, size, route = head
+        data = data[:size]
+        original = length
+        if len(data) < length:
+            self.truncated += len(data) < (self._snap - header.SIZE if route else self._snap)
+        if route:
+            pad = header.padding(length) if len(data) == length else b""
+            original = header.SIZE + length + -length % 4
+            data = header.routed(route, length) + data + pad
+            if original > self._snap:
+                data = data[: self._snap]
+        flags = _FLAGS[bool(route), len(data) == original]
+        direction = _DIRECTION[hook]
         frame = Frame(
-            ts + self._wall,
-            data,
-            original,
-            Link.QRTR,
-            _DIRECTION[hook],
-            hook,
-            _FLAGS[rebuilt, whole],
-            pid,
-            comm,
-            cpu,
-            lost,
-            self._origin,
+            ts + self._wall, data, original, Link.QRTR, direction, hook, flags, pid, comm, cpu, 0, self._origin
         )
         self._add(ts, frame)
 
-    def _service(self, cpu: int, ts: int, fields: dict[str, int], command: int) -> None:
+    def _service(self, cpu: int, ts: int, command: int, service: int, instance: int, where: Address) -> None:
         """A trace event of the name server, as the control packet it would send."""
-        where = Address(fields["node"], fields["port"])
-        payload = header.server(command, fields["service"], fields["instance"], where)
+        payload = header.server(command, service, instance, where)
         source = Address(where.node, header.PORT_CTRL)
         data = header.header(command, source, Address(header.NODE_BCAST, header.PORT_CTRL), len(payload)) + payload
         frame = Frame(ts + self._wall, data, len(data), hook=Hook.LOOKUP, flags=Flag.SYNTHETIC, cpu=cpu)
         self._add(ts, frame._replace(origin=self._origin))
 
-    def _told(self, frame: Frame) -> Frame:
-        """The frame with its process. Only now: the news of a thread may lie on another CPU than its packets."""
+    def _told(self, ts: int, frame: Frame) -> Frame:
+        """The frame with its process, and with what was lost before it.
+
+        Only now: the news of a thread may lie on another CPU than its packets.
+        """
+        if self._untold and ts >= self._gap:
+            frame = frame._replace(lost=self._untold)
+            self._untold = self._gap = 0
         pid, comm = self._tasks.process(frame.pid, frame.comm)
         return frame if pid == frame.pid else frame._replace(pid=pid, comm=comm)
 
     def _add(self, ts: int, frame: Frame) -> None:
-        heapq.heappush(self._ready, (ts, self._order, frame))
+        self._ready.append((ts, self._order, frame))
         self._order += 1
-
-
-def _cut(layout: Layout, record: bytes) -> bytes:
-    """The packet's bytes in a record."""
-    return b"".join([record[span] for span in layout.data])

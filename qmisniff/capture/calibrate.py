@@ -18,7 +18,7 @@ import contextlib
 import struct
 from collections.abc import Sequence
 
-from qmisniff.capture.assemble import layout_of
+from qmisniff.capture.assemble import Layout
 from qmisniff.capture.facts import ARGUMENTS, Facts, SkBuff
 from qmisniff.capture.instance import Instance
 from qmisniff.capture.plan import Event, Plan
@@ -121,7 +121,7 @@ class _Watch:
 
     def _watch(self, instance: Instance, events: Sequence[Event]) -> list[bytes]:
         page_layout = instance.install()
-        layouts = {form.id: layout_of(form, ()) for form in instance.formats(events)}
+        layouts = {form.id: Layout(form, ("common_flags", "common_pid")) for form in instance.formats(events)}
         instance.start()
         before = self._target.read(SETTING).strip()
         try:
@@ -138,5 +138,5 @@ class _Watch:
                 for _, record in parse_page(page, page_layout).records:
                     layout = layouts.get(int.from_bytes(record[:2], "little"))
                     if layout is not None:
-                        found.append(b"".join(record[place] for place in layout.data))
+                        found.append(layout.data(record))
         return found

@@ -30,7 +30,12 @@ class Address(NamedTuple):
 
 def header(kind: int, source: Address, destination: Address, size: int) -> bytes:
     """A version 1 header for `size` bytes of payload."""
-    return _V1.pack(1, kind, *source, 0, size, *destination)
+    return routed((kind, *source, *destination), size)
+
+
+def routed(route: tuple[int, ...], size: int) -> bytes:
+    """The same of five numbers: type, source node and port, destination node and port."""
+    return _V1.pack(1, *route[:3], 0, size, *route[3:])
 
 
 def padding(size: int) -> bytes:

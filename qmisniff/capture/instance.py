@@ -8,11 +8,13 @@ are known for what they are, and captures that run at the same time leave each o
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from qmisniff.capture.event_format import EventFormat, parse_format
+from qmisniff.capture.losses import Counts
 from qmisniff.capture.plan import Event, Plan
 from qmisniff.capture.ring import PageLayout, parse_layout
 from qmisniff.capture.target import Change, Pages, Refused, Target, start_time
@@ -21,6 +23,8 @@ from qmisniff.errors import SourceFailed
 _NAME = re.compile(r"qmisniff_(\d+)_(\d+)_\d+$")
 # Events removed in one write, of which the kernel takes 4096 bytes.
 _AT_ONCE = 32
+_ENTRIES = re.compile(rb"^entries: (\d+)$", re.MULTILINE)  # of per_cpu/cpuN/stats
+_HITS = re.compile(rb"^\s*Hits: (\d+)$", re.MULTILINE)  # of an event's hist
 _serial = itertools.count()
 
 
@@ -35,7 +39,10 @@ class Instance:
         self._path = f"{tracefs}/instances/{self.name}"
         self._plan = plan
         self._buffer_kib = buffer_kib
+        self._stats: list[str] = []  # what the kernel tells of each CPU's ring
         self.wakes = True  # whether a page can be waited for as soon as it has an event
+        self._filtered = any(event.filter for event in plan.heads)
+        self.counts_filtered = True  # whether the kernel counts what the heads' filter passes
 
     def install(self) -> PageLayout:
         """Make the instance and define the probes, all still disabled. Raises SourceFailed when the kernel refuses."""
@@ -46,6 +53,7 @@ class Instance:
             # Open before anything else: an instance that is in use cannot be removed by another process.
             cpus = {int(name[3:]): f"{path}/per_cpu/{name}/trace_pipe_raw" for name in target.list(f"{path}/per_cpu")}
             self.pages = target.pages(cpus, layout.size)
+            self._stats = [path.replace("trace_pipe_raw", "stats") for path in cpus.values()]
             target.write(f"{path}/buffer_size_kb", str(self._buffer_kib))
             target.write(f"{path}/trace_clock", "boot")
             target.write(f"{path}/tracing_on", "1")
@@ -78,10 +86,23 @@ class Instance:
                 continue
             trigger = f"enable_event:{self.name}:{name} if {event.armed_by}\n"
             changes += [Change(f"{folder}/{self._event(head)}/trigger", trigger, append=True) for head in event.heads]
-        changes += [Change(f"{folder}/{self._event(event.name)}/enable", "1") for event in self._plan.heads]
+        changes += [
+            Change(f"{folder}/{self._event(head.name)}/filter", head.filter) for head in self._plan.heads if head.filter
+        ]
         with self._refusals("to enable the probes"):
             self._target.change(changes)
+            for event in self._plan.heads:
+                if event.filter:
+                    self._count_passed(f"{folder}/{self._event(event.name)}", event.filter)
+            self._target.change([Change(f"{folder}/{self._event(head.name)}/enable", "1") for head in self._plan.heads])
         self.enable("qrtr", self._plan.services)
+
+    def _count_passed(self, folder: str, filter: str) -> None:
+        """Let the kernel count the records that pass a filter, also those that are lost afterwards."""
+        try:
+            self._target.append(f"{folder}/trigger", f"hist:keys=raw:size=128 if {filter}\n")
+        except OSError:
+            self.counts_filtered = False  # a kernel without CONFIG_HIST_TRIGGERS
 
     def enable(self, system: str, names: Iterable[str]) -> None:
         """Enable trace events that the kernel has by itself."""
@@ -108,23 +129,38 @@ class Instance:
                 self._target.read(f"{self._path}/events/{system}/{name}/format").decode("ascii", "replace")
             )
 
+    def waiting(self) -> int:
+        """How many events stand in the buffers, unread."""
+        return sum(self._number(path, _ENTRIES) for path in self._stats)
+
     def stop(self) -> None:
         """Let no further packet in; what is in the buffers can still be read."""
         for event in self._plan.heads:
             with contextlib.suppress(OSError):
                 self._target.write(f"{self._path}/events/{self.name}/{self._event(event.name)}/enable", "0")
 
-    def profile(self) -> tuple[int, int]:
-        """How often the heads' probes ran, and how often the kernel could not run them."""
+    def counts(self) -> Counts:
+        """What the kernel has counted at the heads until now."""
         heads = {self._event(event.name) for event in self._plan.heads}
-        ran = missed = 0
+        probed = missed = 0
         text = self._target.read(f"{self._tracefs}/kprobe_profile").decode("ascii", "replace")
         for line in text.splitlines():
             words = line.split()
             if len(words) == 3 and words[0] in heads and words[1].isdigit() and words[2].isdigit():
-                ran += int(words[1])
+                probed += int(words[1])
                 missed += int(words[2])
-        return ran, missed
+        if not self._filtered:
+            return Counts(probed, missed)
+        # A probe counts before the filter is asked.
+        if not self.counts_filtered:
+            return Counts(None, missed)
+        folder = f"{self._path}/events/{self.name}"
+        return Counts(sum(self._number(f"{folder}/{head}/hist", _HITS) for head in heads), missed)
+
+    def _number(self, path: str, wanted: re.Pattern[bytes]) -> int:
+        """The number that a file tells; 0 where it does not."""
+        found = wanted.search(self._target.read(path))
+        return int(found[1]) if found else 0
 
     def remove(self) -> None:
         """Take the tap out of the kernel. Raises SourceFailed when the kernel keeps something, and names it."""
@@ -132,6 +168,8 @@ class Instance:
             self.pages.close()
             self.pages = None
         try:
+            if not self._target.exists(f"{self._tracefs}/kprobe_events"):
+                raise FileNotFoundError(errno.ENOENT, f"{self._tracefs} is not tracefs any more")
             _remove(self._target, self._tracefs, self.name)
         except OSError as error:
             raise SourceFailed(

@@ -30,17 +30,13 @@ class PageLayout(NamedTuple):
     size: int = 4096
 
 
-class Record(NamedTuple):
-    """One event: nanoseconds of the trace clock, and its record beginning with common_type."""
-
-    ts: int
-    data: bytes
-
-
 class Page(NamedTuple):
-    """What a page held. `lost` events were overwritten just before it; `damage` says where it is not well-formed."""
+    """What a page held: of each event nanoseconds of the trace clock and the record, beginning with common_type.
 
-    records: list[Record]
+    `lost` events were overwritten just before it; `damage` says where it is not well-formed.
+    """
+
+    records: list[tuple[int, bytes]]  # no class of their own: there are very many
     lost: int = 0
     damage: str = ""
 
@@ -75,7 +71,7 @@ def parse_page(page: bytes, layout: PageLayout) -> Page:
         damage = f"a page of {len(page)} bytes claims {end}"
         end = len(page)
 
-    records: list[Record] = []
+    records: list[tuple[int, bytes]] = []
     word = _WORD.unpack_from
     while at + 4 <= end:
         head = word(page, at)[0]
@@ -87,7 +83,7 @@ def parse_page(page: bytes, layout: PageLayout) -> Page:
             if at + size > end:
                 damage = damage or f"an event of {size} bytes at {at} passes the end of the data"
                 break
-            records.append(Record(ts, page[at : at + size]))
+            records.append((ts, page[at : at + size]))
             at += size
             continue
         if kind == _PADDING and not delta:
@@ -109,6 +105,6 @@ def parse_page(page: bytes, layout: PageLayout) -> Page:
                 damage = damage or f"an event of {value} bytes at {at} does not fit"
                 break
             if not kind:
-                records.append(Record(ts, page[at + 4 : at + value]))
+                records.append((ts, page[at + 4 : at + value]))
             at += size
     return Page(records, lost, damage)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import BinaryIO, TextIO
 
+from qmisniff.capture.narration import LossTeller, comment, summary
 from qmisniff.capture.source import Source
 from qmisniff.capture_file import Writer
 from qmisniff.errors import CaptureFileError
@@ -33,27 +34,26 @@ def run(source: Source, open_sink: Callable[[], BinaryIO], count: int | None, na
         try:
             writer = Writer(sink)
             try:
-                _pump(source, writer, sink, count, caught)
+                _pump(source, writer, sink, count, caught, LossTeller(narration))
             finally:
-                writer.close(source.statistics.lost)
+                writer.close(source.statistics.lost, comment(source.statistics))
+                print(summary(writer.written, source.statistics), file=narration, flush=True)
         except BrokenPipeError:
             raise
         except OSError as error:
             with contextlib.suppress(OSError):
                 sink.close()  # it tries once more to write what it holds
+            frames, lost, *_ = source.statistics
+            print(f"{frames} packets, {lost} lost, and the last of them are not in the file", file=narration)
             raise CaptureFileError(
                 f"the capture cannot be written: {error.strerror}", "what was written until then can be read"
             ) from None
-        statistics = source.statistics
-        print(
-            f"{writer.written} packets, {statistics.lost} lost, {statistics.truncated} truncated",
-            file=narration,
-            flush=True,
-        )
     return 0
 
 
-def _pump(source: Source, writer: Writer, sink: BinaryIO, count: int | None, caught: list[int]) -> None:
+def _pump(
+    source: Source, writer: Writer, sink: BinaryIO, count: int | None, caught: list[int], losses: LossTeller
+) -> None:
     left = count
     while (frames := source.read(_PATIENCE)) is not None:
         if left is not None:
@@ -61,6 +61,7 @@ def _pump(source: Source, writer: Writer, sink: BinaryIO, count: int | None, cau
             left -= len(frames)
         if frames:
             writer.write(frames)
+        losses.look(source.statistics)
         if caught or left == 0 or _deserted(sink):
             source.stop()
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -18,12 +18,34 @@ class Availability(NamedTuple):
     remedy: str = ""
 
 
+class Tuning(NamedTuple):
+    """How much a source is to take.
+
+    `buffer_kib` for what waits to be read, for each CPU where the kernel keeps them apart, None what suits the machine;
+    `snap` bytes of each packet, 0 all; the packets that pass a capture `filter`, "" all.
+    """
+
+    buffer_kib: int | None = None
+    snap: int = 0
+    filter: str = ""
+
+
+NO_TUNING = Tuning()
+
+
 class Statistics(NamedTuple):
-    """What a source has seen so far. `lost` packets were seen by the kernel but never became frames."""
+    """What a source has seen so far.
+
+    `lost` packets were seen by the kernel but never became frames; `causes` divides them, by what to call each.
+    `truncated` frames have fewer bytes than there were and were asked for. `gaps` are the kernel's own records that
+    were lost, by CPU: at least so many, and there may be several of a packet.
+    """
 
     frames: int = 0
     lost: int = 0
     truncated: int = 0
+    causes: Mapping[str, int] = {}
+    gaps: Mapping[int, int] = {}
 
 
 class Source(Protocol):

@@ -13,8 +13,9 @@ from qmisniff.capture.calibrate import calibrate
 from qmisniff.capture.facts import TRACEFS, Facts, NotLoaded, survey
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.lookup import Lookup
+from qmisniff.capture.losses import Losses
 from qmisniff.capture.plan import Event, Plan, plan
-from qmisniff.capture.source import Availability, Opened, Statistics
+from qmisniff.capture.source import NO_TUNING, Availability, Opened, Statistics, Tuning
 from qmisniff.capture.target import LocalTarget, Target
 from qmisniff.capture.tasks import EVENTS, Tasks
 from qmisniff.errors import SourceFailed, SourceUnavailable
@@ -34,24 +35,20 @@ _COMMANDS = {
 
 
 class KernelTap(Opened):
-    """The source `kernel`, or that of another machine, called `name`.
+    """The source `kernel`, or that of another machine, called `name`."""
 
-    `buffer_kib` is the ring of each CPU; by default what the machine's memory allows.
-    """
-
-    def __init__(self, target: Target | None = None, buffer_kib: int | None = None, name: str = "kernel") -> None:
+    def __init__(self, target: Target | None = None, tuning: Tuning = NO_TUNING, name: str = "kernel") -> None:
         self.origin = Origin("kernel", name)
         self.notes: Sequence[str] = ()
         self._target: Target = target or LocalTarget()
-        self._buffer_kib = buffer_kib
+        self._tuning = tuning
         self._facts: Facts | None = None  # of the last probe
         self._instance: Instance | None = None
         self._assembler: Assembler | None = None
         self._lookup: Lookup | None = None
         self._early: list[Frame] = []
         self._frames = 0
-        self._lost: int | None = None  # exact, once stopped
-        self._missed = 0
+        self._losses = Losses()
         self._next_chores = 0.0
         self._bodies: Sequence[Event] = ()
         self._armed: set[str] = set()
@@ -60,11 +57,11 @@ class KernelTap(Opened):
 
     @property
     def statistics(self) -> Statistics:
-        """Frames read, packets lost (as events that the kernel dropped until `stop`, exact from there on)."""
+        """Frames read, and what is known to be missing: all of it once `read` has come to the end."""
         if self._assembler is None:
             return Statistics(self._frames)
-        lost = self._assembler.lost if self._lost is None else self._lost
-        return Statistics(self._frames, lost, self._assembler.truncated)
+        truncated, gaps = self._assembler.truncated, self._assembler.gaps
+        return Statistics(self._frames, self._losses.total, truncated, self._losses.causes, gaps)
 
     def probe(self) -> Availability:
         """Whether this kernel can be tapped, and what is missing."""
@@ -127,7 +124,7 @@ class KernelTap(Opened):
             skb = calibrate(self._target, facts)
             facts = facts._replace(skb=skb)
             found.append(f"struct sk_buff calibrated: len at {skb.len}, data_len at {skb.paged}, data at {skb.data}")
-        probes = plan(facts)
+        probes = plan(facts, self._tuning)
         found += probes.notes
         notes += found
         hooks = ", ".join(" ".join(definition.split()[1] for definition in event.definitions) for event in probes.heads)
@@ -135,7 +132,7 @@ class KernelTap(Opened):
             "kernel",
             self.origin.name,
             "CLOCK_BOOTTIME + offset to CLOCK_REALTIME at the start",
-            "; ".join([f"Linux {facts.release} {facts.machine}", f"probes at {hooks}", *found]),
+            "; ".join([f"Linux {facts.release} {facts.machine}", f"probes at {hooks}", *self._limits(), *found]),
         )
         self._start(tracefs, probes, notes)
         self.notes = tuple(notes)
@@ -213,7 +210,7 @@ class KernelTap(Opened):
         self._instance = instance = Instance(self._target, tracefs, probes, self._buffer(tracefs))
         page = instance.install()
         tasks = Tasks()
-        assembler = Assembler(page, self._target.wall_clock_offset(), self.origin, tasks)
+        assembler = Assembler(page, self._target.wall_clock_offset(), self.origin, tasks, self._tuning.snap)
         try:
             for event, form in zip(probes.heads, instance.formats(probes.heads), strict=True):
                 assembler.add_head(form, event.hook, event.rebuilt)
@@ -229,17 +226,25 @@ class KernelTap(Opened):
         instance.enable("task", EVENTS)
         tasks.snapshot(self._target)
         instance.start()
+        if not instance.counts_filtered:
+            notes.append("this kernel cannot count what a filter passes: lost are as many packets as it lost events")
         self._early += self._lookup.answers(self.origin)
         asked = self._lookup.seen and not self._lookup.problem
         self._lookup.close()
         # The end of the lookup is itself a packet between ports of this node.
-        if asked and any(event.hook is Hook.LOCAL for event in probes.heads) and instance.profile() == (0, 0):
+        told = asked and not self._tuning.filter and any(event.hook is Hook.LOCAL for event in probes.heads)
+        if told and instance.counts() == (0, 0):
             raise SourceFailed("the kernel took the probes but does not run them", "see /sys/kernel/debug/kprobes")
+
+    def _limits(self) -> list[str]:
+        """What the user has left out of the capture, for the capture to say."""
+        _, snap, chosen = self._tuning
+        return [*([f"capture filter {chosen}"] if chosen else []), *([f"{snap} bytes of a packet"] if snap else [])]
 
     def _buffer(self, tracefs: str) -> int:
         """KiB for each CPU's ring: all of them together at most a 64th of the memory."""
-        if self._buffer_kib is not None:
-            return self._buffer_kib
+        if self._tuning.buffer_kib is not None:
+            return self._tuning.buffer_kib
         memory = re.search(rb"MemTotal:\s*(\d+) kB", self._target.read("/proc/meminfo"))
         cpus = len(self._target.list(f"{tracefs}/per_cpu")) or 1
         share = int(memory[1]) // 64 // cpus if memory else _LEAST_BUFFER
@@ -248,27 +253,36 @@ class KernelTap(Opened):
     def _collect(self, instance: Instance, assembler: Assembler) -> list[Frame]:
         """Read what is there now; the frames that nothing older can come before."""
         before = self._target.clock()
-        if time.monotonic() >= self._next_chores:
-            self._next_chores = time.monotonic() + _CHORES_EVERY
-            self._count_missed(instance, assembler)
-            self._disarm(instance, assembler)
         until = before - _GRACE
+        gaps = assembler.gaps.copy()
         cpus, drained = self._feed(instance, assembler)
         if not drained:
             until = min([until, *(assembler.last.get(cpu, until) for cpu in cpus)])
+        if time.monotonic() >= self._next_chores:
+            self._next_chores = time.monotonic() + _CHORES_EVERY
+            self._account(instance, assembler)
+            self._disarm(instance, assembler)
+        elif assembler.gaps != gaps:
+            self._account(instance, assembler)  # now, so that it is told where the gap is
         return assembler.frames(until)
 
     def _finish(self, instance: Instance, assembler: Assembler) -> list[Frame]:
-        """Read to the end of the buffers, and settle what was lost: packets probed less packets seen."""
+        """Read to the end of the buffers, and settle what was lost."""
         while not self._feed(instance, assembler)[1]:
             pass
-        ran, missed = instance.profile()
-        self._lost = max(ran - assembler.heads, 0) + missed
+        self._account(instance, assembler)
         frames = assembler.flush()
         if instance.pages is not None:
             instance.pages.close()
             instance.pages = None
         return frames
+
+    def _account(self, instance: Instance, assembler: Assembler) -> None:
+        """Find out what has been lost until now."""
+        counts = instance.counts()  # before what waits is counted: what comes in between is not lost
+        all_read = self._stopping or (counts.probed is not None and counts.probed <= assembler.heads)
+        waiting = 0 if all_read else instance.waiting()
+        assembler.tell_lost(self._losses.update(counts, assembler.heads, sum(assembler.gaps.values()), waiting))
 
     def _feed(self, instance: Instance, assembler: Assembler) -> tuple[set[int], bool]:
         """Hand the pages that are there to the assembler: the CPUs they came from, and whether that was all."""
@@ -278,12 +292,6 @@ class KernelTap(Opened):
         for cpu, page in batch.pages:
             assembler.feed(cpu, page)
         return {cpu for cpu, _ in batch.pages}, batch.drained
-
-    def _count_missed(self, instance: Instance, assembler: Assembler) -> None:
-        _, missed = instance.profile()
-        if missed > self._missed:
-            assembler.missed(missed - self._missed)
-            self._missed = missed
 
     def _disarm(self, instance: Instance, assembler: Assembler) -> None:
         """Give up the stages for long packets where none has come for a while: they cost time at every packet."""

@@ -6,6 +6,7 @@ LocalTarget is this machine. Nothing else in the tap opens a file, so that anoth
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -267,6 +268,7 @@ class LocalPages:
     def __init__(self, files: Mapping[int, Path], page_size: int) -> None:
         self._size = page_size
         self._files: dict[int, int] = {}
+        self._asleep: set[int] = set()  # CPUs that were off at the start: they have no buffer before they are on
         self._poll = select.poll()
         try:
             for cpu, path in files.items():
@@ -284,16 +286,32 @@ class LocalPages:
         drained = True
         for cpu, file in self._files.items():
             for _ in range(self._MOST):
-                try:
-                    page = os.read(file, self._size)
-                except BlockingIOError:
-                    break
+                page = self._page(cpu, file)
                 if not page:
                     break
                 pages.append((cpu, page))
             else:
                 drained = False
         return Batch(pages, drained)
+
+    def _page(self, cpu: int, file: int) -> bytes:
+        """The next page of a CPU; b"" where there is none now."""
+        page = b""
+        try:
+            page = os.read(file, self._size)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            if cpu not in self._asleep:
+                self._asleep.add(cpu)
+                self._poll.unregister(file)  # it would say at once, and for ever, that there is an error
+            return b""
+        if cpu in self._asleep:
+            self._asleep.remove(cpu)
+            self._poll.register(file, select.POLLIN)
+        return page
 
     def close(self) -> None:
         for file in self._files.values():

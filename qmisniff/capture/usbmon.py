@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qmisniff import pcapng
-from qmisniff.capture.source import Availability, Opened, Statistics
+from qmisniff.capture.source import NO_TUNING, Availability, Opened, Statistics, Tuning
 from qmisniff.capture_file import frame_of
-from qmisniff.errors import CaptureFileError, SourceFailed, SourceUnavailable
+from qmisniff.errors import CaptureFileError, SourceFailed, SourceUnavailable, UsageError
 from qmisniff.frame import Flag, Frame, Origin
 from qmisniff.pcapng import END, Record, RecordReader
 
@@ -43,10 +43,16 @@ def buses() -> list[str]:
 class UsbMonitor(Opened):
     """The source `usbmonN`: the USB bus N; all buses where N is 0."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tuning: Tuning = NO_TUNING) -> None:
+        """Raises UsageError for what dumpcap cannot do with USB."""
+        if tuning.filter:
+            raise UsageError(f"{name} takes no capture filter", "a display filter of `read` or `export pcapng` will do")
         self.origin = Origin("usbmon", name)
         self.notes: Sequence[str] = ()
         self._name = name
+        self._limits = ["-s", str(tuning.snap)] if tuning.snap else []
+        if tuning.buffer_kib is not None:
+            self._limits += ["-B", str(max(tuning.buffer_kib // 1024, 1))]
         self._process: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
         self._said: BinaryIO | None = None  # what dumpcap prints on standard error
@@ -86,7 +92,7 @@ class UsbMonitor(Opened):
         try:
             # In a session of its own: Ctrl-C is for us, and we end it when we have read what it has.
             self._process = subprocess.Popen(
-                ["dumpcap", "-q", "-i", self._name, "-w", "-"],
+                ["dumpcap", "-q", "-i", self._name, *self._limits, "-w", "-"],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said, start_new_session=True,
             )  # fmt: skip
             self._thread = threading.Thread(target=self._receive, args=(self._process.stdout,), daemon=True)

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from qmisniff.cli.files import open_input
+from qmisniff.cli.tuning import CAPTURE_FILTERS, tuning, tuning_options
 from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
 from qmisniff.errors import UsageError
 from qmisniff.printable import plain
 
 if TYPE_CHECKING:
-    from qmisniff.capture.source import Source
+    from qmisniff.capture.source import Source, Tuning
     from qmisniff.cli.progress import Progress
     from qmisniff.dissect import Dissector
     from qmisniff.filter import Filter
@@ -48,6 +49,8 @@ def add(verbs: Verbs) -> None:
         "qmisniff capture -w - | qmisniff read -",
         "qmisniff capture -c 100",
         "qmisniff capture --wait -w boot.pcapng",
+        "qmisniff capture -f 'node 0 and not port 0x4001' -s 256 -B 16",
+        notes=CAPTURE_FILTERS,
     )
     added.add_argument(
         "-i", dest="interface", metavar="SOURCE", default="auto", help="a source of `qmisniff interfaces`"
@@ -55,6 +58,7 @@ def add(verbs: Verbs) -> None:
     added.add_argument("--wait", action="store_true", help="wait for QRTR where its module is not loaded yet")
     added.add_argument("-w", dest="write", metavar="FILE", help="the file to write, - for standard output")
     added.add_argument("-c", dest="count", metavar="N", type=_count, help="stop after N packets")
+    tuning_options(added)
 
     added = verbs.add(
         read,
@@ -93,7 +97,8 @@ def capture(options: argparse.Namespace) -> int:
     from qmisniff.capture.run import run
     from qmisniff.capture_file import create
 
-    source = _waited_for(options.interface) if options.wait else open_source(options.interface)
+    tuned = tuning(options)
+    source = _waited_for(options.interface, tuned) if options.wait else open_source(options.interface, tuned)
     path = Path(options.write or _default_name())
     if options.write == "-":
         if sys.stdout.isatty():
@@ -109,12 +114,12 @@ def capture(options: argparse.Namespace) -> int:
         return run(source, sink, options.count, sys.stderr)
 
 
-def _waited_for(spec: str) -> Source:
+def _waited_for(spec: str, tuned: Tuning) -> Source:
     """The kernel tap that `spec` names, once there is something to tap."""
     from qmisniff.capture import open_source
     from qmisniff.capture.tap import KernelTap
 
-    source = open_source("kernel" if spec == "auto" else spec)
+    source = open_source("kernel" if spec == "auto" else spec, tuned)
     if not isinstance(source, KernelTap):
         raise UsageError(f"--wait is for taps of a kernel, {spec!r} is none", "capture -i kernel --wait")
     source.wait(lambda text: print(f"qmisniff: {plain(text)}", file=sys.stderr, flush=True))

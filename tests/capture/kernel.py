@@ -287,6 +287,7 @@ class FakeKernel(LocalTarget):
             self.put(f"{instance}/{name}", "")
         for cpu in range(2):
             self.put(f"{instance}/per_cpu/cpu{cpu}/trace_pipe_raw", "")
+            self.put(f"{instance}/per_cpu/cpu{cpu}/stats", "entries: 0\noverrun: 0\n")
         for number, (name, fields) in enumerate(EVENTS.items(), start=500):
             self.put(f"{instance}/events/{name}/format", format_text(name, number, fields))
             self.put(f"{instance}/events/{name}/enable", "0")
@@ -323,5 +324,5 @@ class FakeKernel(LocalTarget):
             self.put(f"{place.parent}/enable", "0")
             if not (self.tree / place).exists():
                 self.put(f"{place}/format", format_text(name, 1000 + len(numbers), probe_fields(text)))
-                for file in ("enable", "filter", "trigger"):
+                for file in ("enable", "filter", "trigger", "hist"):
                     self.put(f"{place}/{file}", "")

@@ -38,8 +38,8 @@ NEWTASK = kernel_form("task/task_newtask", 701)
 RENAME = kernel_form("task/task_rename", 702)
 
 
-def assembler(probes: Probes = PROBES) -> Assembler:
-    made = Assembler(PageLayout(), WALL, ORIGIN, Tasks())
+def assembler(probes: Probes = PROBES, snap: int = 0) -> Assembler:
+    made = Assembler(PageLayout(), WALL, ORIGIN, Tasks(), snap)
     for event in probes.plan.heads:
         made.add_head(probes.forms[event.name], event.hook, event.rebuilt)
     for event in probes.plan.bodies:
@@ -75,10 +75,10 @@ def test_a_received_packet() -> None:
             ORIGIN,
         )
     ]  # fmt: skip
-    assert (made.heads, made.lost, made.truncated) == (1, 0, 0)
+    assert (made.heads, made.gaps, made.truncated) == (1, {}, 0)
 
 
-@pytest.mark.parametrize("size", [0, 1, 4, 127, 128, 129, 640, 641, 3680, 3681, 9760, 9761, 65535, 65568])
+@pytest.mark.parametrize("size", [0, 1, 4, 127, 128, 129, 640, 641, 3648, 3649, 9664, 9665, 65535, 65568])
 @pytest.mark.parametrize("hook", [Hook.RECEIVE, Hook.TRANSMIT])
 def test_packets_of_every_length(hook: Hook, size: int) -> None:
     made = assembler()
@@ -195,29 +195,61 @@ def test_frames_wait_until_nothing_older_can_come() -> None:
     assert [frame.pid for frame in made.frames(2001)] == [8, 7]
 
 
-def test_lost_events_are_told_with_the_next_packet_of_that_cpu() -> None:
+def test_what_was_lost_is_told_by_the_first_frame_behind_the_gap() -> None:
     made = assembler()
     feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(5000))[:2], cpu=0)
     feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(8)), cpu=1, start=1500)
     feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(8)), cpu=0, start=2000, lost=40)
     feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(8)), cpu=0, start=3000)
-    made.missed(2)
-    feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(8)), cpu=0, start=4000)
+    made.tell_lost(30)
     assert [(frame.lost, frame.flags) for frame in made.frames(AGES)] == [
         (0, Flag.TRUNCATED),
         (0, Flag(0)),
-        (40, Flag(0)),
+        (30, Flag(0)),
         (0, Flag(0)),
-        (2, Flag(0)),
     ]
-    assert made.lost == 42
+    made.tell_lost(2)
+    feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(8)), cpu=0, start=4000)
+    assert [frame.lost for frame in made.frames(AGES)] == [2]
+    assert made.gaps == {0: 40}
+
+
+def test_a_gap_of_bodies_alone_is_no_lost_packet() -> None:
+    made = assembler()
+    feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(8)), cpu=0, start=2000, lost=2)
+    made.tell_lost(0)
+    feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(8)), cpu=1, start=1500)
+    made.tell_lost(1)
+    assert [frame.lost for frame in made.frames(AGES)] == [1, 0]
+
+
+@pytest.mark.parametrize(("size", "snap"), [(60, 60), (60, 59), (60, 33), (60, 20), (5000, 200), (65535, 9665)])
+def test_what_nobody_wants_is_not_missing(size: int, snap: int) -> None:
+    made = assembler(snap=snap)
+    feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(size)))
+    feed(made, local(packet(size), LOCAL), start=2000)
+    whole, rebuilt = made.flush()
+    assert (whole.data, whole.orig_len) == (packet(size)[:snap], size)
+    assert whole.flags == (Flag.TRUNCATED if snap < size else Flag(0))
+    head = header.header(1, Address(1, 0x4000), Address(1, 0x4001), size)
+    assert rebuilt.data == (head + packet(size) + bytes(-size % 4))[:snap]
+    assert rebuilt.orig_len == 32 + size + -size % 4
+    assert Flag.TRUNCATED in rebuilt.flags
+    assert made.truncated == 0
+
+
+def test_what_is_wanted_and_missing_is_counted_whatever_nobody_wants() -> None:
+    made = assembler(snap=3000)
+    feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(5000))[:2])
+    assert len(made.flush()[0].data) == 640
+    assert made.truncated == 1
 
 
 def test_a_rest_without_its_head_is_no_packet() -> None:
     made = assembler()
     feed(made, PROBES.packet(Hook.RECEIVE, 7, 0x1000, packet(5000))[1:], lost=1)
     assert made.flush() == []
-    assert (made.heads, made.lost) == (0, 1)
+    assert (made.heads, made.gaps) == (0, {0: 1})
 
 
 def test_who_was_interrupted_did_not_send() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from qmisniff.capture.facts import ENQUEUE, LOCAL, RECEIVE, Facts, SkBuff
 from qmisniff.capture.plan import HEAD_BYTES, SIMPLE_STAGES, STAGES, Stage, plan
+from qmisniff.capture.source import NO_TUNING, Tuning
 from qmisniff.frame import Hook
 
 FACTS = Facts(
@@ -62,15 +63,15 @@ def test_heads() -> None:
 
 def test_bodies() -> None:
     huge, long, body = plan(FACTS).bodies
-    assert (body.armed_by, long.armed_by, huge.armed_by) == ("", "len > 640", "len > 9760")
+    assert (body.armed_by, long.armed_by, huge.armed_by) == ("", "len > 640", "len > 9664")
     assert body.definitions[0] == (
         "p:{group}/{event} qrtr:qrtr_endpoint_post ptr=%si:x64 len=%dx:u32 off=\\128:u32 d0=+128(%si):x64[64]"
     )
-    assert long.filter == "off == 640 && len > 640 || off == 3680 && len > 3680 || off == 6720 && len > 6720"
+    assert long.filter == "off == 640 && len > 640 || off == 3648 && len > 3648 || off == 6656 && len > 6656"
     assert long.definitions[5] == (
-        "p:{group}/{event} qrtr_tun:qrtr_tun_send ptr=%si:x64 len=+112(%si):u32 off=\\6720:u32 "
-        "d0=+6720(+208(%si)):x64[64] d1=+7232(+208(%si)):x64[64] d2=+7744(+208(%si)):x64[64] "
-        "d3=+8256(+208(%si)):x64[64] d4=+8768(+208(%si)):x64[64] d5=+9280(+208(%si)):x64[60]"
+        "p:{group}/{event} qrtr_tun:qrtr_tun_send ptr=%si:x64 len=+112(%si):u32 off=\\6656:u32 "
+        "d0=+6656(+208(%si)):x64[64] d1=+7168(+208(%si)):x64[64] d2=+7680(+208(%si)):x64[64] "
+        "d3=+8192(+208(%si)):x64[64] d4=+8704(+208(%si)):x64[64] d5=+9216(+208(%si)):x64[56]"
     )
     assert len(huge.definitions) == 4 * 19
 
@@ -83,9 +84,13 @@ def test_the_stages_cover_the_longest_packet_without_a_gap(stages: tuple[Stage, 
     assert stages[-1].end >= 32 + 65535 + 1
 
 
-def test_what_the_kernel_limits() -> None:
+ALL_FIELDS = "src node 1 or dst node 2 or src port 3 or dst port 4 or type data or len < 5"
+
+
+@pytest.mark.parametrize("tuning", [NO_TUNING, Tuning(filter=ALL_FIELDS)], ids=["all", "filtered"])
+def test_what_the_kernel_limits(tuning: Tuning) -> None:
     """Sizes of Linux 6.1's kernel/trace/trace_probe.h."""
-    made = plan(FACTS)
+    made = plan(FACTS, tuning)
     for event in (*made.bodies, *made.heads):
         for definition in event.definitions:
             arguments = definition.split()[2:]
@@ -93,7 +98,41 @@ def test_what_the_kernel_limits() -> None:
             assert all(len(argument) <= 63 + len("from_node=") for argument in arguments)
             arrays = [int(count) for count in re.findall(r"x64\[(\d+)\]", definition)]
             assert max(arrays) <= 64
-            assert 8 * sum(arrays) + 8 + 4 * len(re.findall(r":(u32|string)", definition)) <= 3072
+            numbers = sum({"u8": 1, "u16": 2}.get(kind, 4) for kind in re.findall(r":(u8|u16|u32|string)", definition))
+            assert 8 * sum(arrays) + 8 + numbers <= 3072
+        assert len(event.filter) < 4096 - len("hist:keys=raw:size=128 if \n")
+
+
+def test_a_filter_gives_every_event_the_fields_it_asks_about_under_the_same_types() -> None:
+    made = plan(FACTS, Tuning(filter="src port 5 and type data"))
+    receive, transmit, local = made.heads
+    assert receive.definitions[0] == (
+        "p:{group}/{event} qrtr:qrtr_endpoint_post ptr=%si:x64 len=%dx:u32 raw=\\1:u8 version=+0(%si):u8 "
+        "kind=+4(%si):u32 from_port=+12(%si):u32 kind2=+1(%si):u8 from_port2=+10(%si):u16 "
+        "comm=$comm:string d0=+0(%si):x64[16]"
+    )
+    assert "kind2=+1(+208(%si)):u8" in transmit.definitions[0]
+    assert (
+        local.definitions[0]
+        .split(" comm=")[0]
+        .endswith("to_port=+8(%r8):u32 raw=\\0:u8 version=\\0:u8 kind2=\\0:u8 from_port2=\\0:u16")
+    )
+    for body in made.bodies:
+        fields = {tuple(re.findall(r"(\w+)=\S+?:(\w+)", each.split(" d0=")[0])) for each in body.definitions}
+        assert fields == {
+            (
+                ("ptr", "x64"), ("len", "u32"), ("off", "u32"), ("raw", "u8"), ("version", "u8"), ("kind", "u32"),
+                ("from_port", "u32"), ("kind2", "u8"), ("from_port2", "u16"),
+            )
+        }  # fmt: skip
+        assert body.filter.endswith(f") && ({receive.filter})")
+    assert made.bodies[0].armed_by == f"len > 9664 && ({receive.filter})"
+
+
+def test_a_snap_length_leaves_out_the_parts_behind_it() -> None:
+    bodies = plan(FACTS, Tuning(snap=3649)).bodies
+    assert [(body.name, body.filter.count("off ==")) for body in bodies] == [("long", 2), ("body", 1)]
+    assert not plan(FACTS, Tuning(snap=128)).bodies
 
 
 def test_before_linux_5_4_an_event_has_one_probe_of_single_words() -> None:

@@ -112,6 +112,7 @@ def test_a_signal_ends_it_with_everything_written(number: int) -> None:
     assert said.getvalue().splitlines() == [
         "qmisniff: something to know",
         "capturing from script, ctrl+c ends",
+        "qmisniff: 7 packets lost so far",
         "3 packets, 7 lost, 1 truncated",
     ]
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from qmisniff.capture import losses
 from qmisniff.capture import tap as tap_module
 from qmisniff.capture.event_format import parse_format
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.plan import Plan
+from qmisniff.capture.source import Tuning
 from qmisniff.capture.tap import KernelTap
-from qmisniff.errors import QmisniffError, SourceFailed, SourceUnavailable
+from qmisniff.errors import QmisniffError, SourceFailed, SourceUnavailable, UsageError
 from qmisniff.frame import Flag, Frame, Hook, Origin
 from tests.capture.kernel import KALLSYMS, TRACEFS, FakeKernel, Probes, pages
 
@@ -60,7 +62,7 @@ def planned(tap: KernelTap) -> Plan:
 
 
 def test_what_it_writes(kernel: FakeKernel) -> None:
-    with KernelTap(kernel, buffer_kib=64) as tap:
+    with KernelTap(kernel, Tuning(buffer_kib=64)) as tap:
         (instance,) = (kernel.tree / TRACEFS / "instances").iterdir()
         assert instance.name.startswith("qmisniff_4242_77_")
         assert [(instance / name).read_text() for name in ("buffer_size_kb", "trace_clock", "tracing_on")] == [
@@ -78,7 +80,7 @@ def test_what_it_writes(kernel: FakeKernel) -> None:
         assert enabled == {"huge": "", "long": "", "body": "1", "receive": "1", "transmit": "1", "local": "1"}
         for head in ("receive", "transmit", "local"):
             assert (group / f"{head}{suffix}/trigger").read_text() == (
-                f"enable_event:{instance.name}:huge{suffix} if len > 9760\n"
+                f"enable_event:{instance.name}:huge{suffix} if len > 9664\n"
                 f"enable_event:{instance.name}:long{suffix} if len > 640\n"
             )
         assert [(instance / f"events/task/{name}/enable").read_text() for name in ("task_newtask", "task_rename")] == [
@@ -103,7 +105,7 @@ def test_what_it_reads(kernel: FakeKernel) -> None:
         (frame,) = frames
         assert (frame.ts_ns, frame.data, frame.cpu, frame.pid) == (1_000_000_001_000, bytes(range(200)), 1, 7)
         assert frame.origin == tap.origin
-        assert tap.statistics == (1, 0, 0)
+        assert tap.statistics[:3] == (1, 0, 0)
 
 
 def test_what_was_read_before_the_target_dies_is_given_first(kernel: FakeKernel) -> None:
@@ -141,7 +143,8 @@ def test_the_rest_comes_after_stop_and_then_the_end(kernel: FakeKernel) -> None:
         assert tap.read(1.0) is None
         assert tap.read(1.0) is None
         # Probed 5 times, 2 packets seen, and 2 more that could not be probed.
-        assert tap.statistics == (2, 5, 1)
+        assert tap.statistics[:3] == (2, 5, 1)
+        assert tap.statistics.causes == {losses.OVERWRITTEN: 3, losses.NOT_PROBED: 2}
 
 
 def test_packets_that_could_not_be_probed_are_told_while_it_runs(
@@ -150,7 +153,7 @@ def test_packets_that_could_not_be_probed_are_told_while_it_runs(
     monkeypatch.setattr(tap_module, "_CHORES_EVERY", 0.0)
     with KernelTap(kernel) as tap:
         suffix = next((kernel.tree / TRACEFS / "instances").iterdir()).name.removeprefix("qmisniff")
-        kernel.put(f"{TRACEFS}/kprobe_profile", f"  local{suffix}   5   3\n")
+        kernel.put(f"{TRACEFS}/kprobe_profile", f"  local{suffix}   0   3\n")
         kernel.now = 10**9
         assert tap.read(0.01) == []
         kernel.queue = [(0, page) for page in pages([(1000, probes(kernel, tap).packet(Hook.RECEIVE, 7, 1, b"x")[0])])]
@@ -158,6 +161,86 @@ def test_packets_that_could_not_be_probed_are_told_while_it_runs(
         assert frames is not None
         assert [frame.lost for frame in frames] == [3]
         assert tap.statistics.lost == 3
+
+
+def test_what_was_overwritten_is_told_while_it_runs(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tap_module, "_CHORES_EVERY", 0.0)
+    with KernelTap(kernel) as tap:
+        (instance,) = (kernel.tree / TRACEFS / "instances").iterdir()
+        profile = f"  receive{instance.name.removeprefix('qmisniff')}   10   0\n"
+        record = probes(kernel, tap).packet(Hook.RECEIVE, 7, 1, b"x")[0]
+        kernel.put(f"{TRACEFS}/kprobe_profile", profile)
+        kernel.put(f"{TRACEFS}/instances/{instance.name}/per_cpu/cpu1/stats", "entries: 4\noverrun: 9\n")
+        kernel.queue = [(0, page) for page in pages([(1000, record), (1001, record)], lost=20)]
+        kernel.now = 10**9
+        frames = tap.read(1.0)
+        assert frames is not None
+        # Ten packets, two of them read, four events still to be read.
+        assert [frame.lost for frame in frames] == [4, 0]
+        assert tap.statistics.lost == 4
+        kernel.put(f"{TRACEFS}/instances/{instance.name}/per_cpu/cpu1/stats", "entries: 0\noverrun: 9\n")
+        tap.stop()
+        assert tap.read(1.0) == []
+        assert tap.statistics.lost == 8
+        assert tap.statistics.causes == {losses.OVERWRITTEN: 8}
+
+
+def test_a_filter_s_packets_are_counted_by_the_kernel(kernel: FakeKernel) -> None:
+    with KernelTap(kernel, Tuning(filter="type data")) as tap:
+        (instance,) = (kernel.tree / TRACEFS / "instances").iterdir()
+        suffix = instance.name.removeprefix("qmisniff")
+        group = instance / "events" / instance.name
+        for head in ("receive", "transmit", "local"):
+            chosen = (group / f"{head}{suffix}/filter").read_text()
+            assert "raw == 0 && (kind == 1)" in chosen
+            lines = (group / f"{head}{suffix}/trigger").read_text().splitlines()
+            assert lines[-1] == f"hist:keys=raw:size=128 if {chosen}"
+            assert lines[0] == f"enable_event:{instance.name}:huge{suffix} if len > 9664 && ({chosen})"
+        kernel.put(f"{TRACEFS}/kprobe_profile", f"  local{suffix}   1000   1\n")  # it counts what is left out, too
+        for head, hits in (("receive", 3), ("transmit", 0), ("local", 4)):
+            text = f"{{ raw: 1 }} hitcount: {hits}\n\nTotals:\n    Hits: {hits}\n    Entries: 1\n    Dropped: 0\n"
+            (group / f"{head}{suffix}/hist").write_text(text)
+        kernel.queue = [(0, page) for page in pages([(1000, probes(kernel, tap).packet(Hook.RECEIVE, 7, 1, b"x")[0])])]
+        tap.stop()
+        assert len(tap.read(1.0) or []) == 1
+        assert tap.statistics.causes == {losses.OVERWRITTEN: 6, losses.NOT_PROBED: 1}
+        assert "capture filter type data" in tap.origin.note
+
+
+def test_a_kernel_that_cannot_count_a_filter_s_packets_is_said_to(kernel: FakeKernel) -> None:
+    def old(change: str) -> None:
+        if " hist:" in change:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    kernel.fails = old
+    with KernelTap(kernel, Tuning(filter="type data")) as tap:
+        assert "cannot count what a filter passes" in tap.notes[-1]
+        kernel.queue = [
+            (0, page) for page in pages([(1000, probes(kernel, tap).packet(Hook.RECEIVE, 7, 1, b"x")[0])], lost=9)
+        ]
+        tap.stop()
+        assert len(tap.read(1.0) or []) == 1
+        assert tap.statistics.lost == 9
+
+
+def test_a_snap_length_leaves_out_the_probes_for_the_rest(kernel: FakeKernel) -> None:
+    with KernelTap(kernel, Tuning(snap=200)) as tap:
+        assert [body.name for body in planned(tap).bodies] == ["body"]
+        kernel.queue = [
+            (0, page)
+            for page in pages([(1, record) for record in probes(kernel, tap).packet(Hook.RECEIVE, 7, 1, bytes(5000))])
+        ]
+        kernel.now = 10**9
+        tap.stop()
+        (frame,) = tap.read(1.0) or []
+        assert (len(frame.data), frame.orig_len) == (200, 5000)
+        assert tap.statistics.truncated == 0
+
+
+def test_a_filter_that_makes_no_sense_is_refused_before_anything_is_touched(kernel: FakeKernel) -> None:
+    with pytest.raises(UsageError, match="where a number"):
+        KernelTap(kernel, Tuning(filter="port 'x")).open()
+    assert kernel.remains() == []
 
 
 def test_stages_for_long_packets_are_given_up_when_none_has_come(
@@ -302,6 +385,14 @@ def test_what_cannot_be_removed_is_named(kernel: FakeKernel) -> None:
     with pytest.raises(SourceFailed, match=r"qmisniff_4242_77_.* cannot be removed: Device or resource busy"):
         tap.close()
     tap.close()  # no second complaint
+
+
+def test_tracefs_that_has_gone_is_an_error_and_not_taken_for_removed(kernel: FakeKernel) -> None:
+    tap = KernelTap(kernel)
+    tap.open()
+    (kernel.tree / "sys/kernel/tracing").rename(kernel.tree / "sys/kernel/elsewhere")
+    with pytest.raises(SourceFailed, match=r"is not tracefs any more.*the next capture there removes them"):
+        tap.close()
 
 
 def test_a_kernel_that_cannot_wake_a_reader_is_read_on_a_timer(kernel: FakeKernel) -> None:

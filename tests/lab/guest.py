@@ -65,13 +65,16 @@ def kernel_image() -> Path:
     return image
 
 
-def run_in_guest(program: Path, out: Path, *args: str, timeout: float = 180.0) -> GuestResult:
+def run_in_guest(program: Path, out: Path, *args: str, timeout: float = 180.0, pace: int = 0) -> GuestResult:
     """Run a Python program of this repository in a guest, as root, with `out` as its first argument."""
-    return run_command([sys.executable, str(program), str(out), *args], out, timeout=timeout)
+    return run_command([sys.executable, str(program), str(out), *args], out, timeout=timeout, pace=pace)
 
 
-def run_command(command: Sequence[str], out: Path, *, timeout: float) -> GuestResult:
+def run_command(command: Sequence[str], out: Path, *, timeout: float, pace: int = 0) -> GuestResult:
     """Run a command in a guest; `out`, the one directory it shares writable with us, keeps all that is printed.
+
+    With a `pace`, a power of two, the guest has one processor, whose every instruction takes so many nanoseconds of the
+    guest's time: what is measured there does not depend on what else this machine does.
 
     Raises LabNotReady. A guest still running after `timeout` seconds is killed, and its result has no exit code.
     """
@@ -85,7 +88,7 @@ def run_command(command: Sequence[str], out: Path, *, timeout: float) -> GuestRe
     started = time.monotonic()
     with console.open("wb") as log:
         guest = subprocess.Popen(
-            [*_vng(out), "--verbose", "--", f"sh {shlex.quote(str(script))}"],
+            [*_vng(out, pace), "--verbose", "--", f"sh {shlex.quote(str(script))}"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=_environment(), start_new_session=True,
         )  # fmt: skip
         try:
@@ -114,16 +117,17 @@ def shell(out: Path) -> int:
     return subprocess.run(_vng(out), env=_environment(), check=False).returncode
 
 
-def _vng(out: Path) -> list[str]:
+def _vng(out: Path, pace: int = 0) -> list[str]:
     environment = _environment()
     for tool in ("vng", "qemu-system-x86_64", "busybox", "modprobe"):
         if shutil.which(tool, path=environment["PATH"]) is None:
             remedy = "pip install -e '.[test]'" if tool == "vng" else SETUP
             raise LabNotReady(f"{tool} is not installed: run {remedy}")
     # --disable-kvm: where /dev/kvm exists without working, qemu hangs. --force-9p: virtiofsd is one more thing to fail.
+    counted = [f"--qemu-opts=-icount shift={pace.bit_length() - 1}"] if pace else []
     return [
         "vng", "--force-9p", "--disable-kvm", "--run", str(kernel_image()), "--user", "root",
-        "--cpus", "2", "--memory", "1G", "--rwdir", str(out),
+        "--cpus", "1" if pace else "2", "--memory", "1G", "--rwdir", str(out), *counted,
     ]  # fmt: skip
 
 

@@ -19,12 +19,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.facts import LOCAL
+from qmisniff.capture.source import Tuning
 from qmisniff.capture.tap import KernelTap
 from qmisniff.capture.target import LocalTarget
 from qmisniff.capture_file import Reader
@@ -65,7 +66,10 @@ class Wire:
 
     def send(self, packet: Packet) -> None:
         """Write a packet; a refusal of the kernel's does not matter here."""
-        data = wire.pack_v1(packet)
+        self.write(wire.pack_v1(packet))
+
+    def write(self, data: bytes) -> None:
+        """The same of a packet as it is."""
         self.log.append(("receive", data))
         with contextlib.suppress(OSError):
             os.write(self.tun, data)
@@ -128,6 +132,7 @@ class Capture:
         os.close(output)
         self.records = records
         self.exit: int | None = None
+        self._rest = ""
         self._stderr = os.fdopen(said, "rb")
 
     def ready(self) -> None:
@@ -146,7 +151,10 @@ class Capture:
 
     def said(self) -> str:
         """What else it wrote to its standard error, once it has ended."""
-        return self._stderr.read().decode()
+        if not self._stderr.closed:
+            self._rest = self._stderr.read().decode()
+            self._stderr.close()
+        return self._rest
 
     def end(self, number: int = signal.SIGINT) -> int:
         """End it by a signal; its exit code, negative when the signal killed it."""
@@ -171,7 +179,7 @@ class Capture:
         """Let nothing of it stay."""
         if self.exit is None:
             self.end(signal.SIGKILL)
-        self._stderr.close()
+        self.said()
 
 
 @contextlib.contextmanager
@@ -187,7 +195,7 @@ def running(*arguments: str, piped: bool = False) -> Iterator[Capture]:
 
 def sizes(out: Path) -> dict[str, Any]:
     """Packets of every size that matters, in the three directions, against what was sent and received."""
-    return measured_sizes(around(128, 640, 3680, 6720, 9760, 12800, 64480))
+    return measured_sizes(around(128, 640, 3648, 6656, 9664, 12672, 63808))
 
 
 def old_kernel(out: Path) -> dict[str, Any]:
@@ -408,7 +416,7 @@ def late_module(out: Path) -> dict[str, Any]:
 def flood(out: Path) -> dict[str, Any]:
     """More than the ring holds, from threads on every CPU, while nobody reads: what is lost is counted exactly."""
     each, senders = 3000, 3
-    with KernelTap(buffer_kib=64) as tap:
+    with KernelTap(tuning=Tuning(buffer_kib=64)) as tap:
         collect(tap)
 
         def send(number: int) -> None:
@@ -658,11 +666,11 @@ EXPERIMENTS = (
 )  # fmt: skip
 
 
-def experiment_all() -> int:
+def run_experiments(experiments: Sequence[Callable[[Path], dict[str, Any]]]) -> int:
     """Run them all, or those named behind OUT; an experiment that raises leaves its traceback as its result."""
     out = Path(sys.argv[1])
     results: dict[str, Any] = {}
-    for experiment in EXPERIMENTS:
+    for experiment in experiments:
         name = experiment.__name__
         if sys.argv[2:] and name not in sys.argv[2:]:
             continue
@@ -678,4 +686,4 @@ def experiment_all() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(experiment_all())
+    sys.exit(run_experiments(EXPERIMENTS))

@@ -42,10 +42,11 @@ def control(machine: Guest) -> Iterator[Shell]:
     shell.close()
 
 
-def start(machine: Guest, out: Path, source: str = "") -> subprocess.Popen[str]:
+def start(machine: Guest, out: Path, *options: str, source: str = "") -> subprocess.Popen[str]:
     """A capture from the guest, once it runs."""
+    source = source or machine.port("capture")
     capture = subprocess.Popen(
-        [sys.executable, "-m", "qmisniff", "capture", "-i", source or machine.port("capture"), "-w", str(out)],
+        [sys.executable, "-m", "qmisniff", "capture", "-i", source, "-w", str(out), *options],
         stderr=subprocess.PIPE,
         text=True,
         env=machine.environment,
@@ -119,7 +120,7 @@ def types(request: pytest.FixtureRequest, control: Shell) -> Iterator[str]:
 
 def test_byte_for_byte_what_the_programs_there_sent(machine: Guest, control: Shell, types: str, tmp_path: Path) -> None:
     out = tmp_path / "out.pcapng"
-    capture = start(machine, out, f"ssh://root@{HOST}" if machine.has_sshd else "")
+    capture = start(machine, out, source=f"ssh://root@{HOST}" if machine.has_sshd else "")
     traffic = control.ask("traffic /tmp/log 3")
     assert traffic.status == 0, traffic
     log = control.ask("cat /tmp/log").output
@@ -133,6 +134,20 @@ def test_byte_for_byte_what_the_programs_there_sent(machine: Guest, control: She
     assert [frame.ts_ns for frame in frames] == sorted(frame.ts_ns for frame in frames)
     assert ("calibrated" in frames[0].origin.note) == (types == "hidden")
     assert control.ask("cat /proc/sys/net/ipv4/conf/lo/ignore_routes_with_linkdown").output == b"0\n"
+
+
+def test_a_filter_there_leaves_out_what_it_should(machine: Guest, control: Shell, tmp_path: Path) -> None:
+    out = tmp_path / "out.pcapng"
+    capture = start(machine, out, "-f", "type data and len < 700", "-s", "300")
+    assert control.ask("traffic /tmp/log").status == 0
+    log = control.ask("cat /tmp/log").output
+    assert end(capture).endswith(" packets, 0 lost, 0 truncated")
+    wanted = {
+        ends: [data[: 300 - 32] for data in all_ if 32 + len(data) + -len(data) % 4 < 700]
+        for ends, all_ in sent(log).items()
+    }
+    assert captured(frames_of(out)) == wanted
+    assert remains(control) == CLEAN
 
 
 @pytest.mark.parametrize("killed", ["the connection", "the far shell", "the capture"])

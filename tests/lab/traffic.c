@@ -21,7 +21,7 @@
 #define AF_QIPCRTR 42
 #endif
 
-static const uint32_t sizes[] = { 1, 2, 3, 4, 7, 20, 95, 96, 97, 128, 160, 480, 607, 608, 609, 640, 4096, 9727, 9728, 9729, 9760, 20001, 30000, 60000 };
+static const uint32_t sizes[] = { 1, 2, 3, 4, 7, 20, 95, 96, 97, 128, 160, 480, 607, 608, 609, 640, 4096, 9631, 9632, 9633, 9664, 20001, 30000, 60000 };
 enum { SIZES = sizeof sizes / sizeof *sizes, FAR_NODE = 7, FAR_PORT = 0x4001 };
 
 static unsigned char buffer[65536], answer[65536 + 32];

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a capture tells people of its losses: while it runs, at its end, and in the file."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+from qmisniff.capture.source import Statistics
+
+_EVERY = 5.0  # seconds between two lines on losses, at least
+
+
+class LossTeller:
+    """Says on a stream, now and then, that more has been lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._told = 0
+        self._next = 0.0
+
+    def look(self, statistics: Statistics) -> None:
+        """Say it where it is news."""
+        if statistics.lost > self._told and time.monotonic() >= self._next:
+            self._told = statistics.lost
+            self._next = time.monotonic() + _EVERY
+            print(f"qmisniff: {statistics.lost} packets lost so far", file=self._stream, flush=True)
+
+
+def summary(written: int, statistics: Statistics) -> str:
+    """The last line or two: how many packets there are, and what is missing, why, and what would help."""
+    lines = [f"{written} packets, {statistics.lost} lost, {statistics.truncated} truncated"]
+    if statistics.causes:
+        causes = ", ".join(f"{packets} {cause}" for cause, packets in statistics.causes.items())
+        lines.append(f"lost: {causes}; more buffer (-B) helps, and so does less to capture (-f, -s)")
+    return "\n".join(lines)
+
+
+def comment(statistics: Statistics) -> str:
+    """The same for the capture's own statistics: a line a number, as `what: number`."""
+    told = {f"lost, {cause}": packets for cause, packets in statistics.causes.items()}
+    if statistics.truncated:
+        told["shortened"] = statistics.truncated
+    told |= {f"trace events overwritten, CPU {cpu}": events for cpu, events in sorted(statistics.gaps.items())}
+    return "\n".join(f"{what}: {packets}" for what, packets in told.items())
