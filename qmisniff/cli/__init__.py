@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from qmisniff import __version__
-from qmisniff.cli import decode, definitions, exports, extcap, serve, statistics, traffic
+from qmisniff.cli import capture, decode, definitions, exports, extcap, serve, statistics, traffic
 from qmisniff.cli.verbs import Verbs
 from qmisniff.errors import QmisniffError
 from qmisniff.printable import plain
@@ -80,6 +80,6 @@ def command_line() -> tuple[argparse.ArgumentParser, Verbs]:
     )
     parser.add_argument("--version", action="version", version=f"qmisniff {__version__}")
     verbs = Verbs(parser)
-    for group in (traffic, serve, statistics, decode, exports, extcap, definitions):
+    for group in (capture, traffic, serve, statistics, decode, exports, extcap, definitions):
         group.add(verbs)
     return parser, verbs

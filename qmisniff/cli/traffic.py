@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The verbs that capture, print and show traffic."""
+"""The verbs that print and show traffic."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from qmisniff.cli.files import create, open_input
-from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
+from qmisniff.cli.files import open_input
+from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, packets, registry
 from qmisniff.errors import UsageError
 from qmisniff.printable import plain
 
@@ -26,7 +24,7 @@ _AT_ONCE = 1024  # packets printed between two looks at the clock
 
 
 def add(verbs: Verbs) -> None:
-    """Add the verbs tui, capture, read, interfaces."""
+    """Add the verbs tui, read, interfaces."""
     added = verbs.add(
         tui,
         "look at a capture or at live traffic",
@@ -37,19 +35,6 @@ def add(verbs: Verbs) -> None:
     added.add_argument("file", nargs="?", metavar="FILE", help="a pcapng or pcap file, - for standard input")
     added.add_argument("-i", dest="interface", metavar="SOURCE", help="a source of `qmisniff interfaces`")
     definitions_option(added)
-
-    added = verbs.add(
-        capture,
-        "tap a source and write what it sees as pcapng",
-        "qmisniff capture -w modem.pcapng",
-        "qmisniff capture -w - | qmisniff read -",
-        "qmisniff capture -c 100",
-    )
-    added.add_argument(
-        "-i", dest="interface", metavar="SOURCE", default="auto", help="a source of `qmisniff interfaces`"
-    )
-    added.add_argument("-w", dest="write", metavar="FILE", help="the file to write, - for standard output")
-    added.add_argument("-c", dest="count", metavar="N", type=_count, help="stop after N packets")
 
     added = verbs.add(
         read,
@@ -75,32 +60,11 @@ def add(verbs: Verbs) -> None:
         action="append",
         help="header=y|n, separator=C, occurrence=f|l|a, aggregator=C, quote=d|s|n: how -T fields and csv look",
     )
-    added.add_argument("-c", dest="count", metavar="N", type=_count, help="read N packets, then stop")
+    added.add_argument("-c", dest="count", metavar="N", type=packets, help="read N packets, then stop")
     added.add_argument("-Y", dest="filter", metavar="FILTER", help="print only packets that pass a display filter")
     definitions_option(added)
 
     verbs.add(interfaces, "list every source, and whether it can run here", "qmisniff interfaces")
-
-
-def capture(options: argparse.Namespace) -> int:
-    """`qmisniff capture`: tap a source and write what it sees as pcapng."""
-    from qmisniff.capture import open_source
-    from qmisniff.capture.run import run
-
-    source = open_source(options.interface)
-    path = Path(options.write or _default_name())
-    if options.write == "-":
-        if sys.stdout.isatty():
-            raise UsageError("-w - would write binary data to the terminal", "redirect it, or name a file")
-        return run(source, lambda: sys.stdout.buffer, options.count, sys.stderr)
-    with ExitStack() as stack:
-
-        def sink() -> BinaryIO:
-            if options.write is None:
-                print(f"writing to {path}", file=sys.stderr)
-            return stack.enter_context(create(path))
-
-        return run(source, sink, options.count, sys.stderr)
 
 
 def read(options: argparse.Namespace) -> int:
@@ -183,15 +147,3 @@ def _rows(
             sys.stdout.flush()
         if len(store) == count:
             return
-
-
-def _default_name() -> str:
-    from datetime import datetime
-
-    return f"qmisniff-{datetime.now():%Y%m%d-%H%M%S}.pcapng"
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of packets")
-    return int(text)
