@@ -59,9 +59,12 @@ class Writer:
         self._interfaces: dict[tuple[Origin, int], int] = {}
         self.written = 0
         self.lost = 0
+        self.size = 0  # bytes
+        self._flushed = 0  # how many of them have left the stream's buffer
+        self._ends: list[int] = []  # of the blocks after those
         self._started_ns = time.time_ns()
         uname = platform.uname()
-        stream.write(
+        self._put(
             pack_section(
                 {
                     pcapng.SHB_HARDWARE: uname.machine.encode(),
@@ -74,17 +77,41 @@ class Writer:
     def write(self, frames: Iterable[Frame]) -> None:
         """Append frames and flush, so that a reader at the other end of a pipe sees them now."""
         for frame in frames:
-            self._stream.write(self._block(frame))
-            self.written += 1
-            self.lost += frame.lost
+            self.add(frame)
+        self.flush()
+
+    def add(self, frame: Frame) -> None:
+        """Append a frame, which may stay in the stream's buffer until `flush`."""
+        self._put(self._block(frame))
+        self.written += 1
+        self.lost += frame.lost
+
+    def flush(self) -> None:
+        """Let a reader see what was added."""
         self._stream.flush()
+        self._flushed = self.size
+        self._ends.clear()
+
+    def pulse(self) -> None:
+        """Write a block that says nothing (a name resolution without names) and flush."""
+        self._put(pack_block(pcapng.NAMES, body=bytes(4)))
+        self.flush()
+
+    def whole(self, size: int) -> int:
+        """Where the last block ends that is whole in the first `size` bytes."""
+        return max((end for end in self._ends if end <= size), default=min(self._flushed, size))
+
+    def _put(self, block: bytes) -> None:
+        self.size += len(block)
+        self._ends.append(self.size)
+        self._stream.write(block)
 
     def close(self, dropped: int | None = None) -> None:
         """End the file with the number of packets lost: `dropped`, or the sum of what the frames said."""
         lost = min(self.lost if dropped is None else dropped, 2**63)
         end = split_ts(time.time_ns())
         for number in self._interfaces.values():
-            self._stream.write(
+            self._put(
                 pack_block(
                     pcapng.STATISTICS,
                     number,
@@ -97,13 +124,13 @@ class Writer:
                     },
                 )
             )
-        self._stream.flush()
+        self.flush()
 
     def _interface(self, origin: Origin, link_type: int) -> int:
         number = self._interfaces.get((origin, link_type))
         if number is None:
             number = self._interfaces[origin, link_type] = len(self._interfaces)
-            self._stream.write(
+            self._put(
                 pack_block(
                     pcapng.INTERFACE,
                     link_type,

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from qmisniff.frame import Frame, Origin
+
+if TYPE_CHECKING:
+    from qmisniff.capture.target import Target
 
 
 class Availability(NamedTuple):
@@ -26,6 +29,16 @@ class Statistics(NamedTuple):
     truncated: int = 0
 
 
+class Entrusted(Protocol):
+    """What of a source needs root while it runs, for another process to keep."""
+
+    def allows(self, act: str, path: str, text: str) -> bool:
+        """Whether an act of Target's on a file belongs to reading, stopping or removing what it is."""
+
+    def remove(self) -> None:
+        """Take away whatever was put into the system."""
+
+
 class Source(Protocol):
     """A live source. Use it as a context manager, so that nothing is left behind on any way out."""
 
@@ -40,6 +53,13 @@ class Source(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """What a user should know about this capture, one line each: what is not seen, what was cleaned up."""
+
+    @property
+    def entrusted(self) -> Entrusted | None:
+        """Of an open source: what it needs root for; None where it cannot leave that to another process."""
+
+    def entrust(self, target: Target) -> None:
+        """Act through `target` from here on, which does what is `entrusted` and no more."""
 
     def probe(self) -> Availability:
         """Whether it can run here, without changing anything."""
@@ -67,7 +87,16 @@ class Source(Protocol):
 
 
 class Opened:
-    """A source is open within `with`, and closed on any way out."""
+    """A source is open within `with`, and closed on any way out. What needs root it does itself."""
+
+    @property
+    def entrusted(self) -> Entrusted | None:
+        """See Source."""
+        return None
+
+    def entrust(self, target: Target) -> None:
+        """See Source."""
+        raise NotImplementedError
 
     def open(self) -> None:
         """See Source."""

@@ -63,6 +63,17 @@ class KernelTap(Opened):
         lost = self._assembler.lost if self._lost is None else self._lost
         return Statistics(self._frames, lost, self._assembler.truncated)
 
+    @property
+    def entrusted(self) -> Instance | None:
+        """What is in the kernel, where it is this machine's; see Source."""
+        return self._instance if isinstance(self._target, LocalTarget) else None
+
+    def entrust(self, target: Target) -> None:
+        """See Source."""
+        self._target = target
+        if self._instance is not None:
+            self._instance.target = target
+
     def probe(self) -> Availability:
         """Whether this kernel can be tapped, and what is missing."""
         try:

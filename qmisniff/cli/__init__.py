@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = ["tui"]
     elif given[0] not in verbs.names and not (given[0].startswith("-") and given[0] != "-"):
         given.insert(0, "tui")
-    options = parser.parse_args(given)
+    options = parser.parse_args(given, argparse.Namespace(words=given))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to stop
     try:

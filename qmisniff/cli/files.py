@@ -36,11 +36,21 @@ def say(text: str) -> None:
 def create(path: Path) -> BinaryIO:
     """A new capture file that only its owner can read: captures hold identities. Raises CaptureFileError.
 
-    A file of that name is replaced, not emptied: somebody may be looking at it.
+    A file of that name is replaced, not emptied: somebody may be looking at it. Who called sudo is its
+    owner.
     """
+    from qmisniff.capture.privileges import caller
+
+    user = caller()
     try:
         if path.is_file() and not path.is_symlink():
             path.unlink()
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:  # a fifo, a device, a link: not made by us, so not given away
+            return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+        if user is not None:
+            os.fchown(file, user.uid, user.gid)
+        return os.fdopen(file, "wb")
     except OSError as error:
         raise CaptureFileError(f"{path}: {error.strerror}", "choose another place with -w") from None

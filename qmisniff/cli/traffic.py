@@ -5,20 +5,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from qmisniff.cli import printing
 from qmisniff.cli.files import open_input
-from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, packets, registry
-from qmisniff.errors import UsageError
+from qmisniff.cli.verbs import Verbs, definitions_option, packets, registry
 from qmisniff.printable import plain
 
 if TYPE_CHECKING:
-    from qmisniff.cli.progress import Progress
-    from qmisniff.dissect import Dissector
-    from qmisniff.filter import Filter
-    from qmisniff.store import Store
-    from qmisniff.store.load import Loader, PipeReader
+    from qmisniff.store.load import Loader
 
 _AT_ONCE = 1024  # packets printed between two looks at the clock
 
@@ -47,49 +43,26 @@ def add(verbs: Verbs) -> None:
         "qmisniff read modem.pcapng -Y 'qmi.service == nas && qmi.result != success'",
     )
     added.add_argument("file", metavar="FILE", help="a pcapng or pcap file, - for standard input")
-    added.add_argument("-V", dest="tree", action="store_true", help="print the decoded tree of each packet")
-    added.add_argument("-x", dest="bytes", action="store_true", help="print the bytes of each packet")
-    added.add_argument("-T", dest="format", choices=FORMATS, default="text", help="output format")
-    added.add_argument(
-        "-e", dest="fields", metavar="FIELD", action="append", help="a field to print with -T fields or csv"
-    )
-    added.add_argument(
-        "-E",
-        dest="options",
-        metavar="OPTION",
-        action="append",
-        help="header=y|n, separator=C, occurrence=f|l|a, aggregator=C, quote=d|s|n: how -T fields and csv look",
-    )
+    printing.options(added)
     added.add_argument("-c", dest="count", metavar="N", type=packets, help="read N packets, then stop")
-    added.add_argument("-Y", dest="filter", metavar="FILTER", help="print only packets that pass a display filter")
-    definitions_option(added)
 
     verbs.add(interfaces, "list every source, and whether it can run here", "qmisniff interfaces")
 
 
 def read(options: argparse.Namespace) -> int:
     """`qmisniff read`: print a capture."""
-    from qmisniff.cli.progress import Progress
-    from qmisniff.dissect import Dissector
-    from qmisniff.export import Detail, open_format
-    from qmisniff.filter import compile_filter
-    from qmisniff.store import Store
     from qmisniff.store.load import Loader, PipeReader
 
     with open_input(options.file) as stream, registry(options) as definitions:
         reader = Loader(stream, options.file) if stream.seekable() else PipeReader(stream, options.file)
-        if (options.fields or options.options) and options.format not in ("fields", "csv"):
-            raise UsageError("-e and -E go with -T fields and -T csv")
-        fields, layout = tuple(options.fields or ()), tuple(options.options or ())
-        detail = Detail(tree=options.tree, bytes=options.bytes, fields=fields, options=layout)
-        dissector = Dissector(definitions)
-        chosen = compile_filter(options.filter, definitions) if options.filter is not None else None
-        form = open_format(options.format, dissector, sys.stdout, detail)
-        store = Store()
-        with Progress(sys.stderr, sys.stdout) as progress:
-            for rows in _rows(store, reader, chosen, dissector, options.count, progress):
-                form.rows(store, rows)
-            form.close()
+        printer = printing.Printer(options, definitions, sys.stdout)
+        if isinstance(reader, Loader):
+            _print_file(reader, printer, options.count)
+        else:
+            live = printing.LivePrinter(printer)
+            for frame in islice(reader, options.count):
+                live.print([frame])
+            live.close()
     if reader.damage:
         print(f"qmisniff: {plain(reader.damage)}", file=sys.stderr)
         return 1
@@ -116,34 +89,24 @@ def interfaces(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(
-    store: Store,
-    source: Loader | PipeReader,
-    chosen: Filter | None,
-    dissector: Dissector,
-    count: int | None,
-    progress: Progress,
-) -> Iterator[Sequence[int]]:
-    """The rows to print, out of the first `count`, as the store fills: after all of a file, so that requests know their
-    responses, or one by one."""
-    if not isinstance(source, Iterable):
-        for loaded in source.into(store):
+def _print_file(loader: Loader, printer: printing.Printer, count: int | None) -> None:
+    """Print the first `count` packets of a file, once they are loaded: requests then know their responses."""
+    from qmisniff.cli.progress import Progress
+    from qmisniff.store import Store
+
+    store = Store()
+    with Progress(sys.stderr, sys.stdout) as progress:
+        for loaded in loader.into(store):
             progress.at("reading", loaded)
+            if count is not None and loaded >= count:
+                break
         stop = len(store) if count is None else min(count, len(store))
-        if chosen is None:
+        if printer.chosen is None:
             for start in range(0, stop, _AT_ONCE):
-                yield range(start, min(start + _AT_ONCE, stop))
+                printer.format.rows(store, range(start, min(start + _AT_ONCE, stop)))
                 progress.at("printing", start + _AT_ONCE, stop)
-            return
-        for found in chosen.rows(store, dissector, 0, stop):
-            yield found.rows
-            progress.at("filtering", found.stop, stop)
-        return
-    for frame in source:
-        store.extend([frame])
-        row = len(store) - 1
-        if chosen is None or chosen.matches(store.frame(row), store.context(row), dissector):
-            yield [row]
-            sys.stdout.flush()
-        if len(store) == count:
-            return
+        else:
+            for found in printer.chosen.rows(store, printer.dissector, 0, stop):
+                printer.format.rows(store, found.rows)
+                progress.at("filtering", found.stop, stop)
+        printer.format.close()

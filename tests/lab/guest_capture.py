@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -141,6 +142,14 @@ class Capture:
             if not line:
                 raise RuntimeError(f"the capture ended: {said!r}")
             said += line
+
+    def keeper(self) -> int:
+        """The process that it has left root to."""
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(path.read_text().rpartition(")")[2].split()[1]) == self.pid:
+                    return int(path.parent.name)
+        raise RuntimeError("the capture has no child")
 
     def said(self) -> str:
         """What else it wrote to its standard error, once it has ended."""
@@ -310,11 +319,12 @@ def full_disk(out: Path) -> dict[str, Any]:
 
 
 def killed(out: Path) -> dict[str, Any]:
-    """SIGKILL leaves everything; the next capture removes it, and leaves a capture that runs alone."""
+    """SIGKILL of all its processes leaves everything; the next capture removes it, and leaves one that runs alone."""
     near, peer = Port(0x410C), Port(0x410D)
     alive, after = out / "alive.pcapng", out / "after.pcapng"
     with running("-w", str(alive)) as neighbour:
         with running("-w", str(out / "killed.pcapng")) as victim:
+            os.kill(victim.keeper(), signal.SIGKILL)
             victim.end(signal.SIGKILL)
         left = [name for name in remains() if f"_{victim.pid}_" in name]
         with running("-w", str(after)) as process:
@@ -328,6 +338,126 @@ def killed(out: Path) -> dict[str, Any]:
         "still": still,
         "after": ending(process, after, b"after the kill"),
         "neighbour": ending(neighbour, alive, b"after the kill"),
+    }
+
+
+def without_root(out: Path) -> dict[str, Any]:
+    """Who parses is not root; however the capture ends, and whichever of its processes is killed, all is removed."""
+    near, peer = Port(0x4110), Port(0x4111)
+    results: dict[str, Any] = {}
+    os.environ.update(SUDO_UID="1234", SUDO_GID="1235")
+    for name, who, number in (
+        ("told", "capture", signal.SIGTERM),
+        ("capture killed", "capture", signal.SIGKILL),
+        ("keeper killed", "keeper", signal.SIGKILL),
+    ):
+        path = Path(tempfile.mkdtemp()) / "mine.pcapng"
+        with running("-w", str(path), "-b", "packets:3") as process:
+            keeper = process.keeper()
+            status = {who: rights(pid) for who, pid in (("capture", process.pid), ("keeper", keeper))}
+            for _ in range(5):
+                near.send(b"whose file is this", peer.address)
+            time.sleep(0.3)
+            os.kill(keeper if who == "keeper" else process.pid, number)
+            end = process.wait()
+            told = process.said()
+        until = time.monotonic() + 5
+        while who == "capture" and remains() and time.monotonic() < until:
+            time.sleep(0.05)
+        files = sorted(path.parent.iterdir())
+        results[name] = {
+            "status": status,
+            "exit": end,
+            "said": told,
+            "remains": remains(),
+            "files": [(file.stat().st_uid, file.stat().st_gid, oct(file.stat().st_mode & 0o777)) for file in files],
+            "seen": sum(b"whose file" in data for file in files for data in frames_of(file)),
+        }
+    del os.environ["SUDO_UID"], os.environ["SUDO_GID"]
+    with running("-w", "/dev/null") as process:
+        results["nobody"] = rights(process.pid)
+        process.end()
+    return results
+
+
+def rights(pid: int) -> dict[str, str]:
+    """Users, groups and capabilities of a process, as the kernel lists them."""
+    lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {key: value.strip() for key, _, value in lines if key in ("Uid", "Gid", "Groups", "CapEff", "CapPrm")}
+
+
+def frames_of(path: Path) -> list[bytes]:
+    """The packets in a file."""
+    with path.open("rb") as file:
+        return [frame.data for frame in Reader(file)]
+
+
+def in_files(out: Path) -> dict[str, Any]:
+    """`-b`: a service that was announced once, and 50 packets to it: what the files say, each alone."""
+    near, peer = Port(0x4112), Port(0x4113)
+    path = Path(tempfile.mkdtemp()) / "ring.pcapng"
+    peer.send(wire.CONTROL.pack(wire.NEW_SERVER, 0x1357, 0x0101, *peer.address), Address(1, CTRL))
+    with running("-w", str(path), "-b", "packets:10", "-b", "files:3") as process:
+        for serial in range(50):
+            near.send(b"in a file %03d" % serial, peer.address)
+        time.sleep(0.5)
+        process.end()
+    files = []
+    for each in sorted(path.parent.iterdir()):
+        with each.open("rb") as file:
+            reader = Reader(file)
+            frames = list(reader)
+        services = [wire.CONTROL.unpack(unpacked(frame).payload) for frame in frames if frame.flags & 1]
+        serials = [int(frame.data[42:45]) for frame in frames if b"in a file" in frame.data]
+        files.append({
+            "name": each.name, "damage": reader.damage, "first": [each[:3] for each in services].count((4, 0x1357, 0x0101)),
+            "serials": serials, "ordered": frames == sorted(frames, key=lambda frame: frame.ts_ns),
+        })  # fmt: skip
+    return {"files": files, "remains": remains()}
+
+
+def small_disk(out: Path) -> dict[str, Any]:
+    """A file system that fills up while packets come: what is in the file."""
+    near, peer = Port(0x4114), Port(0x4115)
+    folder = Path(tempfile.mkdtemp())
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)], check=True)
+    path = folder / "full.pcapng"
+    with running("-w", str(path)) as process:
+        for serial in range(300):
+            near.send(b"filling %03d" % serial + bytes(1000), peer.address)
+            peer.socket.recv(2000)
+        process.wait()
+        told = process.said()
+    found = {**ending(process, path, b"filling"), "said": told, "size": path.stat().st_size}
+    subprocess.run(["umount", str(folder)], check=True)
+    return found
+
+
+def printed(out: Path) -> dict[str, Any]:
+    """`-P -Y`: lines on standard output while packets come, the file has all; and a reader of the lines that goes."""
+    near, peer = Port(0x4116), Port(0x4117)
+    path, second = out / "printed.pcapng", out / "unread.pcapng"
+    with running("-P", "-Y", 'frame contains "show me"', "-w", str(path), piped=True) as process:
+        uid = rights(process.pid)["Uid"]
+        near.send(b"hide me", peer.address)
+        near.send(b"show me", peer.address)
+        line = b""
+        while b"\n" not in line and select.select([process.records], [], [], 10.0)[0]:
+            line += os.read(process.records, 4096)
+        process.end()
+        line += os.read(process.records, 4096)
+    with running("-P", "-w", str(second), piped=True) as other:
+        os.close(other.records)
+        near.send(b"show me", peer.address)
+        other.wait()
+        told = other.said()
+    return {
+        "uid": uid,
+        "lines": line.decode().splitlines(),
+        "hidden": ending(process, path, b"hide me"),
+        "shown": ending(process, path, b"show me"),
+        "unread": ending(other, second, b"show me"),
+        "said": told,
     }
 
 
@@ -616,7 +746,8 @@ def cost(out: Path) -> dict[str, Any]:
 
 
 EXPERIMENTS = (
-    sizes, latency, signals, count, vanished_reader, full_disk, killed, failing_start, late_module, flood, busy,
+    sizes, latency, signals, count, vanished_reader, full_disk, killed, without_root, in_files,
+    small_disk, printed, failing_start, late_module, flood, busy,
     threads, services, strange_transport, cost, refusals,
 )  # fmt: skip
 
