@@ -40,12 +40,11 @@ class NumberedFiles:
             with contextlib.suppress(OSError):
                 self._kept.popleft().unlink()
         self._number = self._number % 99_999 + 1
-        stem, dot, suffix = self._path.name.rpartition(".")
-        if not dot:
-            stem, suffix = suffix, ""
-        path = self._path.with_name(f"{stem}_{self._number:05}_{datetime.now():%Y%m%d%H%M%S}{dot}{suffix}")
+        stem, suffix = self._path.stem, self._path.suffix
+        path = self._path.with_name(f"{stem}_{self._number:05}_{datetime.now():%Y%m%d%H%M%S}{suffix}")
         stream = self._create(path)
-        self._kept.append(path)
+        if self._keep is not None:
+            self._kept.append(path)
         return stream
 
 

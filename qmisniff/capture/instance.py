@@ -128,11 +128,15 @@ class Instance:
         own_probe = re.fullmatch(rf"-:{self.name}/\w+\n", text, re.ASCII)
         return act == "append" and path == f"{self._tracefs}/kprobe_events" and own_probe is not None
 
+    def release(self) -> None:
+        """Close the buffers: see Entrusted. A second call does nothing."""
+        pages, self.pages = self.pages, None
+        if pages is not None:
+            pages.close()
+
     def remove(self) -> None:
         """Take the tap out of the kernel. Raises SourceFailed when the kernel keeps something, and names it."""
-        if self.pages is not None:
-            self.pages.close()
-            self.pages = None
+        self.release()
         try:
             _remove(self.target, self._tracefs, self.name)
         except OSError as error:

@@ -153,6 +153,7 @@ def _keep(channel: socket.socket, entrusted: Entrusted, opener: Callable[[], Bin
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # they reach it too; the end of the parent is what counts
+        entrusted.release()
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):
             os.dup2(nothing, standard)

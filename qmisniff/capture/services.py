@@ -26,7 +26,7 @@ class Services:
     """The last announcement of every port that offers something."""
 
     def __init__(self) -> None:
-        self._announced: dict[Address, Frame] = {}
+        self._announced: dict[Address, tuple[int, Frame]] = {}  # port -> service, its announcement
 
     def learn(self, frames: Iterable[Frame]) -> None:
         """Take notice of what the frames announce. Never raises, whatever their bytes are."""
@@ -41,7 +41,7 @@ class Services:
                 ts_ns=ts_ns, direction=Direction.UNKNOWN, hook=Hook.LOOKUP, pid=-1, comm="", cpu=-1, lost=0,
                 flags=frame.flags | Flag.SYNTHETIC,
             )
-            for frame in self._announced.values()
+            for _, frame in self._announced.values()
         ]  # fmt: skip
 
     def _learn(self, frame: Frame, sender: Address, command: int, service: int, named: Address) -> None:
@@ -49,9 +49,12 @@ class Services:
         if command in (header.NEW_SERVER, header.DEL_SERVER):
             # A server that announces itself to its own name server is known by the port it sends from.
             where = named if from_name_server else sender
-            self._announced.pop(where, None)
-            if command == header.NEW_SERVER and service:  # service 0 marks the end of a list
-                self._announced[where] = frame
+            if command == header.DEL_SERVER:
+                if where in self._announced and self._announced[where][0] == service:
+                    del self._announced[where]
+            elif service:  # 0 marks the end of a list
+                self._announced.pop(where, None)
+                self._announced[where] = service, frame
                 if len(self._announced) > _MOST:
                     del self._announced[next(iter(self._announced))]
         elif command == _DEL_CLIENT:

@@ -35,6 +35,9 @@ class Entrusted(Protocol):
     def allows(self, act: str, path: str, text: str) -> bool:
         """Whether an act of Target's on a file belongs to reading, stopping or removing what it is."""
 
+    def release(self) -> None:
+        """Close the files that are open for reading it: another process reads them, and it cannot be removed else."""
+
     def remove(self) -> None:
         """Take away whatever was put into the system."""
 
