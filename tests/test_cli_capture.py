@@ -136,6 +136,30 @@ def test_a_reader_of_the_lines_that_goes_ends_it_quietly(tmp_path: Path) -> None
     running.stderr.close()
 
 
+def test_a_reader_behind_a_program_in_between_is_missed_without_traffic() -> None:
+    """As with ssh, which only finds that nobody takes what it brings when it brings something."""
+    program = (
+        "import sys,time,qmisniff.capture\n"
+        "from tests.capture.test_run import Script\nfrom tests.test_cli_capture import FRAMES\n"
+        "steps=[lambda: FRAMES]+[lambda: time.sleep(.02) or [] for _ in range(2000)]\n"
+        "qmisniff.capture.open_source=lambda name: Script(*steps, lambda: sys.exit('was not ended'))\n"
+        "from qmisniff.cli import main\nsys.exit(main(['capture','-w','-']))\n"
+    )
+    capture = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[1]
+    )
+    between = subprocess.Popen(["cat"], stdin=capture.stdout, stdout=subprocess.PIPE)
+    assert capture.stdout and capture.stderr and between.stdout
+    capture.stdout.close()
+    assert between.stdout.read(4) == b"\n\r\r\n"
+    between.stdout.close()
+    said = capture.stderr.read().decode()
+    assert capture.wait(60) == 0, said
+    assert "Traceback" not in said
+    between.wait(60)
+    capture.stderr.close()
+
+
 def test_numbers_and_pairs_go_on_when_memory_is_given_back() -> None:
     """A tracker that forgets says what one that does not says."""
     frames = [FRAMES[0]]
@@ -184,3 +208,27 @@ def test_a_capture_runs_with_the_standard_library_alone(tmp_path: Path) -> None:
         "assert not bad, bad\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "PATH": os.environ["PATH"]})
+
+
+@pytest.mark.parametrize("words", [["-V"], ["-T", "ndjson", "-Y", "qmi"]])
+def test_whoever_it_becomes_has_nothing_more_to_read(words: list[str]) -> None:
+    """Nobody may not read root's home, where the program may be: all is imported, all definitions are read by then."""
+    program = (
+        "import pathlib,sys,qmisniff.capture,qmisniff.capture.run as run\n"
+        "from qmisniff.capture_file import Reader\nfrom qmisniff.capture.source import Statistics\n"
+        "frames=[f for p in sorted(pathlib.Path('captures').glob('*.pcapng')) for f in Reader(p.open('rb'))]\n"
+        "from tests.capture.test_run import Script\n"
+        "qmisniff.capture.open_source=lambda name: Script(lambda: frames, lambda: None)\n"
+        "def leave(source, opener):\n"
+        "    def refuse(event, arguments):\n"
+        "        if event == 'open' and 'qmisniff' in str(arguments[0]): sys.exit(f'opened {arguments[0]}')\n"
+        "    sys.addaudithook(refuse)\n"
+        "    return opener, ''\n"
+        "run.leave_root=leave\n"
+        "import os; os.geteuid=lambda: 0\n"
+        "from qmisniff.cli import main\nsys.exit(main(['capture',*sys.argv[1:]]))\n"
+    )
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, capture_output=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) > 10_000
