@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
-from qmisniff.capture.source import Entrusted, Source
+from qmisniff.capture.source import Entrusted, Entrusting, Source
 from qmisniff.capture.target import LocalTarget
 from qmisniff.errors import QmisniffError, SourceFailed
 
@@ -53,9 +53,8 @@ def leave_root(source: Source, opener: Callable[[], BinaryIO]) -> tuple[Callable
     """
     if os.geteuid():
         return opener, ""
-    entrusted = source.entrusted
-    if entrusted is None:
-        return opener, "this source needs root while it runs"
+    if not isinstance(source, Entrusting) or (entrusted := source.entrusted) is None:
+        return opener, "this source goes on as root"
     try:
         keeper = Keeper(entrusted, opener)
     except OSError as error:

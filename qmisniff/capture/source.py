@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, runtime_checkable
 
 from qmisniff.frame import Frame, Origin
 
@@ -42,6 +42,18 @@ class Entrusted(Protocol):
         """Take away whatever was put into the system."""
 
 
+@runtime_checkable
+class Entrusting(Protocol):
+    """A source that can go on without root, where another process does for it what needs that."""
+
+    @property
+    def entrusted(self) -> Entrusted | None:
+        """Of an open source: what needs root; None where nothing here does."""
+
+    def entrust(self, target: Target) -> None:
+        """Act through `target` from here on, which does what is `entrusted` and no more."""
+
+
 class Source(Protocol):
     """A live source. Use it as a context manager, so that nothing is left behind on any way out."""
 
@@ -56,13 +68,6 @@ class Source(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """What a user should know about this capture, one line each: what is not seen, what was cleaned up."""
-
-    @property
-    def entrusted(self) -> Entrusted | None:
-        """Of an open source: what it needs root for; None where it cannot leave that to another process."""
-
-    def entrust(self, target: Target) -> None:
-        """Act through `target` from here on, which does what is `entrusted` and no more."""
 
     def probe(self) -> Availability:
         """Whether it can run here, without changing anything."""
@@ -90,16 +95,7 @@ class Source(Protocol):
 
 
 class Opened:
-    """A source is open within `with`, and closed on any way out. What needs root it does itself."""
-
-    @property
-    def entrusted(self) -> Entrusted | None:
-        """See Source."""
-        return None
-
-    def entrust(self, target: Target) -> None:
-        """See Source."""
-        raise NotImplementedError
+    """A source is open within `with`, and closed on any way out."""
 
     def open(self) -> None:
         """See Source."""

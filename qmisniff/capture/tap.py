@@ -65,11 +65,11 @@ class KernelTap(Opened):
 
     @property
     def entrusted(self) -> Instance | None:
-        """What is in the kernel, where it is this machine's; see Source."""
+        """What is in the kernel, where it is this machine's; see Entrusting."""
         return self._instance if isinstance(self._target, LocalTarget) else None
 
     def entrust(self, target: Target) -> None:
-        """See Source."""
+        """See Entrusting."""
         self._target = target
         if self._instance is not None:
             self._instance.target = target

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import pytest
 
 from qmisniff.capture.files import CaptureFiles, NumberedFiles
-from qmisniff.capture.limits import NO_LIMITS, Limits
+from qmisniff.capture.limits import NO_LIMITS, Limits, stop_limits, switch_limits
 from qmisniff.capture_file import Reader
 from qmisniff.cli.files import create
 from qmisniff.frame import Flag, Frame
@@ -79,6 +79,29 @@ def test_names_are_dumpcap_s(tmp_path: Path) -> None:
     ):
         NumberedFiles(tmp_path / name, create)().close()
         assert [path.name for path in files_in(tmp_path) if re.fullmatch(pattern, path.name)], name
+
+
+# Packets that came, -b, -a -> number of a file and the packets in it: what dumpcap 4.0.17 wrote on the loopback.
+DUMPCAP = (
+    (9, ["packets:3"], [], {1: 3, 2: 3, 3: 3, 4: 0}),
+    (9, ["packets:3"], ["packets:9"], {1: 3, 2: 3, 3: 3}),
+    (9, ["packets:3"], ["packets:4"], {1: 3, 2: 1}),
+    (9, ["packets:3"], ["files:2"], {1: 3, 2: 3}),
+    (8, ["packets:3", "files:2"], [], {2: 3, 3: 2}),
+    (11, ["packets:3", "files:3"], ["packets:11"], {2: 3, 3: 3, 4: 2}),
+)
+
+
+@pytest.mark.parametrize(("came", "switch", "stop", "wrote"), DUMPCAP)
+def test_files_are_dumpcap_s(
+    tmp_path: Path, came: int, switch: list[str], stop: list[str], wrote: dict[int, int]
+) -> None:
+    turn = switch_limits(switch)
+    files = several(tmp_path, turn, stop_limits(stop), turn.files)
+    for serial in range(came):
+        files.write([packet(serial)])
+    files.close(0)
+    assert {int(path.name[5:10]): len(content(path)[0]) for path in files_in(tmp_path)} == wrote
 
 
 def test_each_file_is_complete_in_itself(tmp_path: Path) -> None:

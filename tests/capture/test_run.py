@@ -17,7 +17,6 @@ from qmisniff.capture.files import CaptureFiles
 from qmisniff.capture.limits import Limits
 from qmisniff.capture.run import run
 from qmisniff.capture.source import Availability, Statistics
-from qmisniff.capture.target import Target
 from qmisniff.capture_file import Reader
 from qmisniff.errors import CaptureFileError, SourceFailed
 from qmisniff.frame import Frame, Origin
@@ -28,7 +27,6 @@ class Script:
 
     origin = Origin("script", "script")
     notes = ("something to know",)
-    entrusted = None
 
     def __init__(self, *steps: Callable[[], list[Frame] | None]) -> None:
         self.steps = list(steps)
@@ -38,9 +36,6 @@ class Script:
     @property
     def statistics(self) -> Statistics:
         return Statistics(self.frames, 7, 1)
-
-    def entrust(self, target: Target) -> None:
-        raise AssertionError("nothing is entrusted")
 
     def probe(self) -> Availability:
         return Availability(True, "")
@@ -123,7 +118,7 @@ def test_a_signal_ends_it_with_everything_written(number: int) -> None:
     assert written(sink) == [b"one", b"two", b"last"]
     assert source.closed
     assert signal.getsignal(number) is before
-    root = ["qmisniff: this source needs root while it runs"] if os.geteuid() == 0 else []
+    root = ["qmisniff: this source goes on as root"] if os.geteuid() == 0 else []
     assert said.getvalue().splitlines() == [
         "qmisniff: something to know",
         *root,
