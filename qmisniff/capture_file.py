@@ -61,7 +61,7 @@ class Writer:
         self.lost = 0
         self.size = 0  # bytes
         self._flushed = 0  # how many of them have left the stream's buffer
-        self._ends: list[int] = []  # of the blocks after those
+        self._ends: list[int] = []  # of the packets after those
         self._started_ns = time.time_ns()
         uname = platform.uname()
         self._put(
@@ -82,7 +82,9 @@ class Writer:
 
     def add(self, frame: Frame) -> None:
         """Append a frame, which may stay in the stream's buffer until `flush`."""
-        self._put(self._block(frame))
+        block = self._block(frame)
+        self._ends.append(self.size + len(block))
+        self._put(block)
         self.written += 1
         self.lost += frame.lost
 
@@ -97,13 +99,13 @@ class Writer:
         self._put(pack_block(pcapng.NAMES, body=bytes(4)))
         self.flush()
 
-    def whole(self, size: int) -> int:
-        """Where the last block ends that is whole in the first `size` bytes."""
-        return max((end for end in self._ends if end <= size), default=min(self._flushed, size))
+    def whole(self, size: int) -> tuple[int, int]:
+        """Where the last packet ends that is whole in the first `size` bytes, and how many packets are not in them."""
+        whole = [end for end in self._ends if end <= size]
+        return whole[-1] if whole else min(self._flushed, size), len(self._ends) - len(whole)
 
     def _put(self, block: bytes) -> None:
         self.size += len(block)
-        self._ends.append(self.size)
         self._stream.write(block)
 
     def close(self, dropped: int | None = None) -> None:

@@ -9,7 +9,7 @@ import select
 import stat
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -52,13 +52,13 @@ class CaptureFiles:
     """Frames into a file until `stop`, or into file after file, going on at `switch`.
 
     `opener` opens the (next) file. A further file begins with the services that are known by then, as synthetic
-    packets. Methods raise OSError where a file cannot be written (all whole packets before that are in it), and what
-    `opener` raises.
+    packets. Methods raise CaptureFileError where a file cannot be written (it is closed then, and the packets in it are
+    whole), BrokenPipeError where nobody reads it, and what `opener` raises.
     """
 
     def __init__(self, opener: Callable[[], BinaryIO], stop: Limits = NO_LIMITS, switch: Limits | None = None) -> None:
         self.opener = opener
-        self.written = 0  # packets, those that are written again not counted
+        self.written = 0  # packets, announcements that are written again not counted
         self._stop = stop
         self._switch = switch
         if switch is not None and switch.kilobytes is None:
@@ -80,7 +80,8 @@ class CaptureFiles:
         """Begin with the first file."""
         if self._stop.seconds is not None:
             self._ends = time.monotonic() + self._stop.seconds
-        self._open()
+        with self._writing():
+            self._open()
 
     @property
     def done(self) -> bool:
@@ -91,39 +92,32 @@ class CaptureFiles:
         """Append frames, or none to let the time be looked at; returns those that were taken before a limit."""
         if self._full:
             return frames[:0]
-        if self._switch is not None and (time.monotonic() >= self._turns or time.time() >= self._interval):
-            self._next()
         taken = 0
-        for frame in frames:
-            if self._full:
-                break
-            self._add(frame)
-            taken += 1
-        self._flush(taken)
+        with self._writing():
+            if self._switch is not None and (time.monotonic() >= self._turns or time.time() >= self._interval):
+                self._next()
+            for frame in frames:
+                if self._full:
+                    break
+                self._add(frame)
+                taken += 1
+            if self._writer is not None:
+                self._flush(self._writer, taken)
         return frames[:taken]
 
     def close(self, lost: int) -> None:
         """End the last file; `lost` packets are missing from all files together."""
         if self._writer is None or self._stream is None:
             return
-        try:
+        with self._writing():
             self._writer.close(max(lost - self._told, 0))
-        except OSError:
-            self._spoiled()
-            raise
-        finally:
-            self._writer = None
-        stream, self._stream = self._stream, None
+        stream, self._writer, self._stream = self._stream, None, None
         stream.close()
 
     def _add(self, frame: Frame) -> None:
         assert self._writer is not None
-        try:
-            self._writer.add(frame)
-        except OSError:
-            self._spoiled()
-            raise
         self.written += 1
+        self._writer.add(frame)
         self._here += 1
         self._last_ns = frame.ts_ns
         if self._switch is not None:
@@ -137,24 +131,21 @@ class CaptureFiles:
         ):
             self._next()
 
-    def _flush(self, fresh: int) -> None:
-        if self._writer is None:
-            return
-        try:
-            if fresh:
-                self._writer.flush()
-                self._spoke = time.monotonic()
-            elif time.monotonic() >= self._spoke + _PULSE and self._is_pipe():
-                # A program in between, such as ssh, only finds out that its reader has gone when something comes.
-                self._writer.pulse()
-                self._spoke = time.monotonic()
-        except OSError:
-            self._spoiled()
-            raise
+    def _flush(self, writer: Writer, fresh: int) -> None:
+        if fresh:
+            writer.flush()
+            self._spoke = time.monotonic()
+        elif time.monotonic() >= self._spoke + _PULSE and self._is_pipe():
+            # A program in between, such as ssh, only finds out that its reader has gone when something comes.
+            writer.pulse()
+            self._spoke = time.monotonic()
 
     def _open(self) -> None:
         self._stream = self.opener()
-        self._writer = Writer(self._stream)
+        self._writer = writer = Writer(self._stream)
+        for frame in self._services.again(self._last_ns):
+            writer.add(frame)
+        writer.flush()
         self._here = 0
         self._spoke = time.monotonic()
         if self._switch is not None:
@@ -174,22 +165,32 @@ class CaptureFiles:
             self._full = True
             return
         self._open()
-        assert self._writer is not None
-        for frame in self._services.again(self._last_ns):
-            self._writer.add(frame)
 
-    def _spoiled(self) -> None:
-        """Close a file that cannot be written any further, with the last whole block as its end."""
-        writer, stream, self._writer, self._stream = self._writer, self._stream, None, None
-        if stream is None:
-            return
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Where a file cannot be written any further, close it with the last whole packet as its end."""
+        try:
+            yield
+        except OSError as error:
+            writer, stream, self._writer, self._stream = self._writer, self._stream, None, None
+            if stream is not None:
+                self._end_whole(writer, stream)
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise CaptureFileError(
+                f"the capture cannot be written: {error.strerror}", "what was written until then can be read"
+            ) from None
+
+    def _end_whole(self, writer: Writer | None, stream: BinaryIO) -> None:
         with contextlib.suppress(OSError, ValueError):
             file = os.dup(stream.fileno())
             try:
                 with contextlib.suppress(OSError):
                     stream.close()  # it tries once more to write what it holds
                 if writer is not None and stat.S_ISREG(os.fstat(file).st_mode):
-                    os.ftruncate(file, writer.whole(os.fstat(file).st_size))
+                    end, without = writer.whole(os.fstat(file).st_size)
+                    os.ftruncate(file, end)
+                    self.written -= without
             finally:
                 os.close(file)
 
@@ -212,10 +213,3 @@ def deserted(stream: BinaryIO) -> bool:
         return bool(poll.poll(0))
     except (OSError, ValueError):
         return False  # not a file of the system's: nobody can close its other end
-
-
-def unwritable(error: OSError) -> CaptureFileError:
-    """The error for the user."""
-    return CaptureFileError(
-        f"the capture cannot be written: {error.strerror}", "what was written until then can be read"
-    )

@@ -109,7 +109,7 @@ class Keeper:
         except OSError:
             answer = None
         if answer is None:
-            raise OSError(errno.EPIPE, "the process that keeps the probes has gone")
+            raise OSError(errno.ECONNRESET, "the process that keeps the probes has gone")
         if "number" in answer:
             raise OSError(answer["number"], answer["error"])
         if "error" in answer:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TextIO
 
-from qmisniff.capture.files import CaptureFiles, unwritable
+from qmisniff.capture.files import CaptureFiles
 from qmisniff.capture.privileges import leave_root
 from qmisniff.capture.source import Source
 from qmisniff.capture.systemd import ready
@@ -43,10 +43,6 @@ def run(
                 _pump(source, files, caught, show)
             finally:
                 files.close(source.statistics.lost)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise unwritable(error) from None
         finally:
             statistics = source.statistics
             print(

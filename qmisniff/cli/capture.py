@@ -97,8 +97,7 @@ def _files(options: argparse.Namespace, shown: bool) -> CaptureFiles:
     if options.count is not None:
         stop = stop._replace(packets=min(options.count, stop.packets or options.count))
     several = bool(options.switch) or stop.files is not None
-    kept = options.write not in (None, "-") or (options.write is None and not shown)
-    if several and not kept:
+    if several and (options.write == "-" or (options.write is None and shown)):
         raise UsageError("-b and -a files need files to write", "-w FILE")
     if several and not any((switch.packets, switch.kilobytes or stop.kilobytes, switch.seconds, switch.interval)):
         raise UsageError("nothing says when to go on to the next file", "-b filesize:KB or -b duration:S")
@@ -106,23 +105,18 @@ def _files(options: argparse.Namespace, shown: bool) -> CaptureFiles:
         if sys.stdout.isatty() and not options.unit:
             raise UsageError("-w - would write binary data to the terminal", "redirect it, or name a file")
         return CaptureFiles(lambda: os.fdopen(os.dup(sys.stdout.fileno()), "wb"), stop)
-    if not kept:
+    if options.write is None and shown:
         return CaptureFiles(lambda: Path(os.devnull).open("wb"), stop)
-    path = Path(options.write or _default_name())
-    opener: Callable[[], BinaryIO] = NumberedFiles(path, create, switch.files) if several else lambda: create(path)
-    if options.write is None:
-        opener = _telling(f"writing to {path}", opener)
-    return CaptureFiles(opener, stop, switch if several else None)
+    path, make = (Path(_default_name()), _announced) if options.write is None else (Path(options.write), create)
+    if several:
+        return CaptureFiles(NumberedFiles(path, make, switch.files), stop, switch)
+    return CaptureFiles(lambda: make(path), stop)
 
 
-def _telling(line: str, opener: Callable[[], BinaryIO]) -> Callable[[], BinaryIO]:
-    """The same, saying so when it is called."""
-
-    def told() -> BinaryIO:
-        print(line, file=sys.stderr)
-        return opener()
-
-    return told
+def _announced(path: Path) -> BinaryIO:
+    """A new file whose name nobody gave."""
+    print(f"writing to {path}", file=sys.stderr)
+    return create(path)
 
 
 def _shower(options: argparse.Namespace, stack: ExitStack) -> Callable[[Sequence[Frame]], bool]:

@@ -310,14 +310,6 @@ def vanished_reader(out: Path) -> dict[str, Any]:
     return results
 
 
-def full_disk(out: Path) -> dict[str, Any]:
-    """The file cannot be written any further."""
-    near, peer = Port(0x410A), Port(0x410B)
-    with running("-w", "/dev/full") as process:
-        near.send(b"no room for this", peer.address)
-        return {"exit": process.wait(), "said": process.said(), "remains": remains()}
-
-
 def killed(out: Path) -> dict[str, Any]:
     """SIGKILL of all its processes leaves everything; the next capture removes it, and leaves one that runs alone."""
     near, peer = Port(0x410C), Port(0x410D)
@@ -423,7 +415,13 @@ def small_disk(out: Path) -> dict[str, Any]:
             peer.socket.recv(2000)
         process.wait()
         told = process.said()
-    found = {**ending(process, path, b"filling"), "said": told, "size": path.stat().st_size, "rights": nobody}
+    found = {
+        **ending(process, path, b"filling"),
+        "said": told,
+        "size": path.stat().st_size,
+        "rights": nobody,
+        "frames": len(frames_of(path)),
+    }
     subprocess.run(["umount", str(folder)], check=True)
     return found
 
@@ -741,7 +739,7 @@ def cost(out: Path) -> dict[str, Any]:
 
 
 EXPERIMENTS = (
-    sizes, latency, signals, count, vanished_reader, full_disk, killed, without_root, in_files,
+    sizes, latency, signals, count, vanished_reader, killed, without_root, in_files,
     small_disk, printed, failing_start, late_module, flood, busy,
     threads, services, strange_transport, cost, refusals,
 )  # fmt: skip
