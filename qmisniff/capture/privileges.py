@@ -28,6 +28,7 @@ from qmisniff.errors import QmisniffError, SourceFailed
 
 _LENGTH = struct.Struct("<I")
 _NOBODY = 65534
+_NO_ID = (1 << 32) - 1  # as an argument it means: leave it
 _CLEANING_UP = 5.0  # seconds in which the other end of the tap must have let go of its files
 
 
@@ -40,10 +41,11 @@ class User(NamedTuple):
 
 def caller() -> User | None:
     """The user who called sudo to run this as root; None where there is none."""
-    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    if os.geteuid() or not (uid.isdecimal() and gid.isdecimal()) or not 0 < int(uid) < 1 << 32:
+    try:
+        uid, gid = int(os.environ.get("SUDO_UID", "")), int(os.environ.get("SUDO_GID", ""))
+    except ValueError:
         return None
-    return User(int(uid), int(gid))
+    return User(uid, gid) if not os.geteuid() and 0 < uid < _NO_ID and 0 <= gid < _NO_ID else None
 
 
 def leave_root(source: Source, opener: Callable[[], BinaryIO]) -> tuple[Callable[[], BinaryIO], str]:

@@ -23,7 +23,7 @@ EXIT_CODES = """\
 exit codes:
   0  done
   1  done, but the file was damaged: everything before the damage has been read
-  2  wrong usage, not a capture file, a broken definition
+  2  wrong usage, not a capture file, a broken definition, a full disk
   3  the source cannot run here (stderr says what is missing and what would help)
   4  the source failed while running; what it had captured is saved"""
 

@@ -166,7 +166,9 @@ def test_what_sudo_captures_belongs_to_its_caller(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "linked").stat().st_uid == 0, "only what was made here is given away"
 
 
-@pytest.mark.parametrize(("uid", "gid"), [("0", "0"), ("x", "1"), ("", ""), ("-1", "5"), (str(1 << 32), "1")])
+@pytest.mark.parametrize(
+    ("uid", "gid"), [("0", "0"), ("x", "1"), ("", ""), ("-1", "5"), (str((1 << 32) - 1), "1"), ("5", "9" * 5000)]
+)
 def test_nonsense_names_no_caller(monkeypatch: pytest.MonkeyPatch, uid: str, gid: str) -> None:
     monkeypatch.setenv("SUDO_UID", uid)
     monkeypatch.setenv("SUDO_GID", gid)

@@ -26,6 +26,7 @@ from typing import Any
 
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.facts import LOCAL
+from qmisniff.capture.instance import remove_stale
 from qmisniff.capture.tap import KernelTap
 from qmisniff.capture.target import LocalTarget
 from qmisniff.capture_file import Reader
@@ -362,6 +363,7 @@ def without_root(out: Path) -> dict[str, Any]:
             "seen": sum(b"whose file" in data for file in files for data in frames_of(file)),
         }
     del os.environ["SUDO_UID"], os.environ["SUDO_GID"]
+    remove_stale(LocalTarget(), str(TRACEFS))
     return results
 
 
