@@ -28,7 +28,7 @@ class Instance:
     def __init__(self, target: Target, tracefs: str, plan: Plan, buffer_kib: int) -> None:
         self.name = f"qmisniff_{target.owner()}_{next(_serial)}"
         self.pages: Pages | None = None
-        self.target = target  # may be another one later, with the same files
+        self._target = target
         self._tracefs = tracefs
         self._path = f"{tracefs}/instances/{self.name}"
         self._own = (self._path, f"{tracefs}/events/{self.name}")
@@ -38,7 +38,7 @@ class Instance:
 
     def install(self) -> PageLayout:
         """Make the instance and define the probes, all still disabled. Raises SourceFailed when the kernel refuses."""
-        target, path = self.target, self._path
+        target, path = self._target, self._path
         with self._refusals("a trace instance"):
             target.make(path)
             layout = parse_layout(target.read(f"{self._tracefs}/events/header_page").decode("ascii", "replace"))
@@ -62,7 +62,7 @@ class Instance:
 
     def start(self) -> None:
         """Enable the events: bodies first, since a head without its body is a packet cut short."""
-        target = self.target
+        target = self._target
         with self._refusals("to enable the probes"):
             for event in self._plan.bodies:
                 folder = f"{self._path}/events/{self.name}"
@@ -83,12 +83,12 @@ class Instance:
         """Enable trace events that the kernel has by itself."""
         with self._refusals(f"to enable events of {system}"):
             for name in names:
-                self.target.write(f"{self._path}/events/{system}/{name}/enable", "1")
+                self._target.write(f"{self._path}/events/{system}/{name}/enable", "1")
 
     def disarm(self, name: str) -> None:
         """Let an armed event wait for its trigger again: what writing 0 means while a trigger holds it."""
         with contextlib.suppress(OSError):
-            self.target.write(f"{self._path}/events/{self.name}/{self._event(name)}/enable", "0")
+            self._target.write(f"{self._path}/events/{self.name}/{self._event(name)}/enable", "0")
 
     def format(self, name: str) -> EventFormat:
         """The format of the records of one of the plan's events."""
@@ -98,26 +98,30 @@ class Instance:
         """The format of the records of a trace event that the kernel has by itself."""
         with self._refusals(f"to describe its event {system}:{name}"):
             return parse_format(
-                self.target.read(f"{self._path}/events/{system}/{name}/format").decode("ascii", "replace")
+                self._target.read(f"{self._path}/events/{system}/{name}/format").decode("ascii", "replace")
             )
 
     def stop(self) -> None:
         """Let no further packet in; what is in the buffers can still be read."""
         for event in self._plan.heads:
             with contextlib.suppress(OSError):
-                self.target.write(f"{self._path}/events/{self.name}/{self._event(event.name)}/enable", "0")
+                self._target.write(f"{self._path}/events/{self.name}/{self._event(event.name)}/enable", "0")
 
     def profile(self) -> tuple[int, int]:
         """How often the heads' probes ran, and how often the kernel could not run them."""
         heads = {self._event(event.name) for event in self._plan.heads}
         ran = missed = 0
-        text = self.target.read(f"{self._tracefs}/kprobe_profile").decode("ascii", "replace")
+        text = self._target.read(f"{self._tracefs}/kprobe_profile").decode("ascii", "replace")
         for line in text.splitlines():
             words = line.split()
             if len(words) == 3 and words[0] in heads and words[1].isdigit() and words[2].isdigit():
                 ran += int(words[1])
                 missed += int(words[2])
         return ran, missed
+
+    def entrust(self, target: Target) -> None:
+        """Act through another target from here on, which has the same files."""
+        self._target = target
 
     def allows(self, act: str, path: str, text: str) -> bool:
         """Whether an act of Target's touches nothing but this tap, or only looks at the lists that it is in."""
@@ -138,7 +142,7 @@ class Instance:
         """Take the tap out of the kernel. Raises SourceFailed when the kernel keeps something, and names it."""
         self.release()
         try:
-            _remove(self.target, self._tracefs, self.name)
+            _remove(self._target, self._tracefs, self.name)
         except OSError as error:
             raise SourceFailed(
                 f"the probes may still be in the kernel: {error.strerror}", "the next capture there removes them"
@@ -154,7 +158,7 @@ class Instance:
             yield
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
-            said = _last_error(self.target, self._tracefs)
+            said = _last_error(self._target, self._tracefs)
             raise SourceFailed(f"the kernel refused {what}: {why}{said}") from None
 
 

@@ -72,7 +72,7 @@ class KernelTap(Opened):
         """See Entrusting."""
         self._target = target
         if self._instance is not None:
-            self._instance.target = target
+            self._instance.entrust(target)
 
     def probe(self) -> Availability:
         """Whether this kernel can be tapped, and what is missing."""

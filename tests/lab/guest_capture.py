@@ -20,9 +20,11 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.facts import LOCAL
@@ -335,36 +337,59 @@ def killed(out: Path) -> dict[str, Any]:
 
 
 def without_root(out: Path) -> dict[str, Any]:
-    """Who parses is not root; however the capture ends, and whichever of its processes is killed, all is removed."""
+    """Who parses is not root; whichever of the two processes is killed, all is removed, at once or by the next."""
     near, peer = Port(0x4110), Port(0x4111)
     results: dict[str, Any] = {}
-    os.environ.update(SUDO_UID="1234", SUDO_GID="1235")
     for name, who in (("capture killed", "capture"), ("keeper killed", "keeper")):
         path = Path(tempfile.mkdtemp()) / "mine.pcapng"
-        with running("-w", str(path), "-b", "packets:3") as process:
+        with (
+            patch.dict(os.environ, SUDO_UID="1234", SUDO_GID="1235"),
+            running("-w", str(path), "-b", "packets:3") as process,
+        ):
             keeper = process.keeper()
             status = {who: rights(pid) for who, pid in (("capture", process.pid), ("keeper", keeper))}
             for _ in range(5):
                 near.send(b"whose file is this", peer.address)
-            time.sleep(0.3)
+            wait_until(partial(has, 5, path.parent, b"whose file"))
             os.kill(keeper if who == "keeper" else process.pid, signal.SIGKILL)
             end = process.wait()
             told = process.said()
-        until = time.monotonic() + 60
-        while who == "capture" and remains() and time.monotonic() < until:
-            time.sleep(0.05)
-        files = sorted(path.parent.iterdir())
+        if who == "capture":
+            wait_until(lambda: not remains())
         results[name] = {
             "status": status,
             "exit": end,
             "said": told,
             "remains": remains(),
-            "files": [(file.stat().st_uid, file.stat().st_gid, oct(file.stat().st_mode & 0o777)) for file in files],
-            "seen": sum(b"whose file" in data for file in files for data in frames_of(file)),
+            "files": [owner(file) for file in path.parent.iterdir()],
+            "seen": marked(path.parent, b"whose file"),
         }
-    del os.environ["SUDO_UID"], os.environ["SUDO_GID"]
     remove_stale(LocalTarget(), str(TRACEFS))
     return results
+
+
+def wait_until(so: Callable[[], bool]) -> None:
+    """Until it is so, or a minute has passed: what comes of it is looked at by the test."""
+    until = time.monotonic() + 60
+    while not so() and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def marked(folder: Path, marker: bytes) -> int:
+    """How many packets in the files of a folder have the marker. One that was only just begun may still be empty."""
+    files = [file for file in folder.iterdir() if file.stat().st_size]
+    return sum(marker in data for file in files for data in frames_of(file))
+
+
+def has(number: int, folder: Path, marker: bytes) -> bool:
+    """Whether so many packets have it."""
+    return marked(folder, marker) == number
+
+
+def owner(path: Path) -> tuple[int, int, str]:
+    """User, group and mode of a file."""
+    status = path.stat()
+    return status.st_uid, status.st_gid, oct(status.st_mode & 0o777)
 
 
 def rights(pid: int) -> dict[str, str]:
@@ -387,7 +412,7 @@ def in_files(out: Path) -> dict[str, Any]:
     with running("-w", str(path), "-b", "packets:10", "-b", "files:3") as process:
         for serial in range(50):
             near.send(b"in a file %03d" % serial, peer.address)
-        time.sleep(0.5)
+        wait_until(partial(has, 1, path.parent, b"in a file 049"))
         process.end()
     files = []
     for each in sorted(path.parent.iterdir()):
