@@ -383,7 +383,9 @@ def marked(folder: Path, marker: bytes) -> int:
 
 def has(number: int, folder: Path, marker: bytes) -> bool:
     """Whether so many packets have it."""
-    return marked(folder, marker) == number
+    with contextlib.suppress(FileNotFoundError):  # a ring may turn meanwhile
+        return marked(folder, marker) == number
+    return False
 
 
 def owner(path: Path) -> tuple[int, int, str]:
