@@ -18,16 +18,13 @@ Tap header, version 1, little-endian, 32 bytes; a reader skips what a longer hea
 
 from __future__ import annotations
 
-import os
 import platform
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from qmisniff import __version__, pcapng
-from qmisniff.errors import CaptureFileError
 from qmisniff.frame import USB_LINKS, Direction, Flag, Frame, Hook, Link, Origin
 from qmisniff.pcapng import Interface, Options, Record, RecordReader, pack_block, pack_section, split_ts
 
@@ -60,19 +57,6 @@ _LINK_TYPES = {link: number for number, link in USB_LINK_TYPES.items()}
 LINKS = {link.value: link for link in Link if link not in USB_LINKS}  # those that stand in tap headers
 
 
-def create(path: Path) -> BinaryIO:
-    """A new capture file that only its owner can read: captures hold identities. Raises CaptureFileError.
-
-    A file of that name is replaced, not emptied: somebody may be looking at it.
-    """
-    try:
-        if path.is_file() and not path.is_symlink():
-            path.unlink()
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
-    except OSError as error:
-        raise CaptureFileError(f"{path}: {error.strerror}", "choose another place with -w") from None
-
-
 class Writer:
     """Writes frames to a binary stream as pcapng; every call leaves whole blocks in the stream.
 
@@ -85,9 +69,12 @@ class Writer:
         self._interfaces: dict[tuple[Origin, int], int] = {}
         self.written = 0
         self.lost = 0
+        self.size = 0  # bytes
+        self._flushed = 0  # how many of them have left the stream's buffer
+        self._ends: list[int] = []  # of the packets after those
         self._started_ns = time.time_ns()
         uname = platform.uname()
-        stream.write(
+        self._put(
             pack_section(
                 {
                     pcapng.SHB_HARDWARE: uname.machine.encode(),
@@ -100,17 +87,43 @@ class Writer:
     def write(self, frames: Iterable[Frame]) -> None:
         """Append frames and flush, so that a reader at the other end of a pipe sees them now."""
         for frame in frames:
-            self._stream.write(self._block(frame))
-            self.written += 1
-            self.lost += frame.lost
+            self.add(frame)
+        self.flush()
+
+    def add(self, frame: Frame) -> None:
+        """Append a frame, which may stay in the stream's buffer until `flush`."""
+        block = self._block(frame)
+        self._ends.append(self.size + len(block))
+        self._put(block)
+        self.written += 1
+        self.lost += frame.lost
+
+    def flush(self) -> None:
+        """Let a reader see what was added."""
         self._stream.flush()
+        self._flushed = self.size
+        self._ends.clear()
+
+    def pulse(self) -> None:
+        """Write a block that says nothing (a name resolution without names) and flush."""
+        self._put(pack_block(pcapng.NAMES, body=bytes(4)))
+        self.flush()
+
+    def whole(self, size: int) -> tuple[int, int]:
+        """Where the last packet ends that is whole in the first `size` bytes, and how many packets are not in them."""
+        whole = [end for end in self._ends if end <= size]
+        return whole[-1] if whole else min(self._flushed, size), len(self._ends) - len(whole)
+
+    def _put(self, block: bytes) -> None:
+        self.size += len(block)
+        self._stream.write(block)
 
     def close(self, dropped: int | None = None, comment: str = "") -> None:
         """End the file with the number of packets lost, `dropped` or what the frames told, and a `comment`."""
         lost = min(self.lost if dropped is None else dropped, 2**63)
         end = split_ts(time.time_ns())
         for number in self._interfaces.values():
-            self._stream.write(
+            self._put(
                 pack_block(
                     pcapng.STATISTICS,
                     number,
@@ -125,13 +138,13 @@ class Writer:
                     },
                 )
             )
-        self._stream.flush()
+        self.flush()
 
     def _interface(self, origin: Origin, link_type: int) -> int:
         number = self._interfaces.get((origin, link_type))
         if number is None:
             number = self._interfaces[origin, link_type] = len(self._interfaces)
-            self._stream.write(
+            self._put(
                 pack_block(
                     pcapng.INTERFACE,
                     link_type,

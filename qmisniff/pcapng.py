@@ -45,6 +45,7 @@ class Layout(NamedTuple):
 SECTION = Layout(0x0A0D0D0A, (("magic", "I"), ("major", "H"), ("minor", "H"), ("section_length", "q")))
 INTERFACE = Layout(1, (("link_type", "H"), ("reserved", "H"), ("snap_length", "I")))
 SIMPLE_PACKET = Layout(3, (("original", "I"),))
+NAMES = Layout(4, ())
 STATISTICS = Layout(5, (("interface", "I"), ("ts_high", "I"), ("ts_low", "I")))
 PACKET = Layout(6, (("interface", "I"), ("ts_high", "I"), ("ts_low", "I"), ("captured", "I"), ("original", "I")))
 _PACKET_HEAD = struct.Struct("<II" + "".join(code for _, code in PACKET.fields))

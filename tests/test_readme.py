@@ -22,6 +22,8 @@ RUN_ELSEWHERE = {
     r"python3 -m venv \.venv && .*": "tests/tui/test_terminal.py",
     r"qmisniff capture( --wait)?( -w \S+)?": "tests/lab/test_capture.py",
     r"qmisniff capture -f '.*": "tests/lab/test_trust.py",
+    r"qmisniff capture .*-[abPVY] .*|qmisniff capture -[PV]": "tests/test_cli_capture.py",
+    r"qmisniff capture .* --systemd-unit .*|mkdir -p /var/lib/qmisniff|systemctl .*": "tests/capture/test_systemd.py",
     r"qmisniff (capture|tui) -i '?(ssh|adb|exec):.*": "tests/lab/test_remote.py",
     r"ssh root@phone qmisniff capture -w - \| qmisniff (tui|read) .*": "tests/lab/test_capture.py",
     r"qmisniff tui .*": "tests/tui/test_terminal.py",

@@ -37,6 +37,7 @@ class Instance:
         self._target = target
         self._tracefs = tracefs
         self._path = f"{tracefs}/instances/{self.name}"
+        self._own = (self._path, f"{tracefs}/events/{self.name}")
         self._plan = plan
         self._buffer_kib = buffer_kib
         self._stats: list[str] = []  # what the kernel tells of each CPU's ring
@@ -162,11 +163,29 @@ class Instance:
         found = wanted.search(self._target.read(path))
         return int(found[1]) if found else 0
 
+    def entrust(self, target: Target) -> None:
+        """Act through another target from here on, which has the same files."""
+        self._target = target
+
+    def allows(self, act: str, path: str, text: str) -> bool:
+        """Whether an act of Target's touches nothing but this tap, or only looks at the lists that it is in."""
+        if any(path == own or path.startswith(f"{own}/") for own in self._own) and ".." not in path.split("/"):
+            return True
+        if act in ("read", "list", "exists"):
+            looked_at = ("kprobe_profile", "kprobe_events", "error_log", "instances")
+            return path in {f"{self._tracefs}/{name}" for name in looked_at}
+        own_probe = re.fullmatch(rf"(?:-:{self.name}/\w+\n)+", text, re.ASCII)
+        return act == "append" and path == f"{self._tracefs}/kprobe_events" and own_probe is not None
+
+    def release(self) -> None:
+        """Close the buffers: see Entrusted. A second call does nothing."""
+        pages, self.pages = self.pages, None
+        if pages is not None:
+            pages.close()
+
     def remove(self) -> None:
         """Take the tap out of the kernel. Raises SourceFailed when the kernel keeps something, and names it."""
-        if self.pages is not None:
-            self.pages.close()
-            self.pages = None
+        self.release()
         try:
             if not self._target.exists(f"{self._tracefs}/kprobe_events"):
                 raise FileNotFoundError(errno.ENOENT, f"{self._tracefs} is not tracefs any more")

@@ -158,7 +158,9 @@ class RemoteTarget:
 
     def owner(self) -> str:
         if not self._owner:
-            pid = self._run("printf '%s' $$", "sh").decode()
+            pid = self._run("printf '%s' $$", "sh").decode("ascii", "replace")
+            if not pid.isdecimal():
+                raise OSError(errno.EPROTO, "the shell does not tell its process number")
             self._owner = f"{pid}_{start_time(self.read(f'/proc/{pid}/stat'))}"
             self._shell.tell(f"O={quote(self._owner)}")
             self._shell.guard(_CLEAN_UP)

@@ -1,79 +1,69 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The capture loop: a source into a pcapng stream, until a signal, a count or the end of the source."""
+"""The capture loop: a source into pcapng files, until a signal, a limit or the end of the source."""
 
 from __future__ import annotations
 
 import contextlib
-import select
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
+from qmisniff.capture.files import CaptureFiles
 from qmisniff.capture.narration import LossTeller, comment, summary
+from qmisniff.capture.privileges import leave_root
 from qmisniff.capture.source import Source
-from qmisniff.capture_file import Writer
-from qmisniff.errors import CaptureFileError
+from qmisniff.capture.systemd import ready
+from qmisniff.frame import Frame
 from qmisniff.printable import plain
 
 _PATIENCE = 0.2  # seconds after which a signal or a vanished reader is noticed at the latest
 
 
-def run(source: Source, open_sink: Callable[[], BinaryIO], count: int | None, narration: TextIO) -> int:
-    """Capture into a sink until `count` frames, SIGINT, SIGTERM or SIGHUP; returns the exit code.
+def run(
+    source: Source, files: CaptureFiles, narration: TextIO, show: Callable[[Sequence[Frame]], bool] | None = None
+) -> int:
+    """Capture into files until a limit of theirs, SIGINT, SIGTERM or SIGHUP; returns the exit code.
 
-    The sink is opened once the source is: what cannot capture must not take the place of an earlier capture. Whatever
-    ends it, the file is complete and the source closed. Raises what the source raises, BrokenPipeError when the reader
-    of the sink has gone, and CaptureFileError, the sink then being closed, when it cannot be written.
+    `show` is given the frames once they are written, or none when time has passed, and says whether to go on. The
+    (first) file is opened once the source is: what cannot capture must not take the place of an earlier capture. Where
+    this process is root, it is not any more once both are open. Whatever ends it, the file is complete and the source
+    closed. Raises what the source raises, BrokenPipeError when the reader of a pipe has gone, and CaptureFileError,
+    the file then being closed, when it cannot be written.
     """
     with _signals() as caught, source:
-        sink = open_sink()
-        for note in source.notes:
-            print(f"qmisniff: {plain(note)}", file=narration)
+        files.open()
+        files.opener, note = leave_root(source, files.opener)
+        for line in (*source.notes, note):
+            if line:
+                print(f"qmisniff: {plain(line)}", file=narration)
         print(f"capturing from {source.origin.name}, ctrl+c ends", file=narration, flush=True)
+        ready()
         try:
-            writer = Writer(sink)
             try:
-                _pump(source, writer, sink, count, caught, LossTeller(narration))
+                _pump(source, files, caught, LossTeller(narration), show)
             finally:
-                writer.close(source.statistics.lost, comment(source.statistics))
-                print(summary(writer.written, source.statistics), file=narration, flush=True)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                sink.close()  # it tries once more to write what it holds
-            frames, lost, *_ = source.statistics
-            print(f"{frames} packets, {lost} lost, and the last of them are not in the file", file=narration)
-            raise CaptureFileError(
-                f"the capture cannot be written: {error.strerror}", "what was written until then can be read"
-            ) from None
+                files.close(source.statistics.lost, comment(source.statistics))
+        finally:
+            print(summary(files.written, source.statistics), file=narration, flush=True)
     return 0
 
 
 def _pump(
-    source: Source, writer: Writer, sink: BinaryIO, count: int | None, caught: list[int], losses: LossTeller
+    source: Source,
+    files: CaptureFiles,
+    caught: list[int],
+    losses: LossTeller,
+    show: Callable[[Sequence[Frame]], bool] | None,
 ) -> None:
-    left = count
+    going = True
     while (frames := source.read(_PATIENCE)) is not None:
-        if left is not None:
-            frames = frames[:left]
-            left -= len(frames)
-        if frames:
-            writer.write(frames)
+        written = files.write(frames)
         losses.look(source.statistics)
-        if caught or left == 0 or _deserted(sink):
+        if show is not None and going:
+            going = show(written)
+        if caught or files.done or not going:
             source.stop()
-
-
-def _deserted(sink: BinaryIO) -> bool:
-    """Whether nobody can read what is written: a pipe whose other end is closed says so without a write."""
-    try:
-        poll = select.poll()
-        poll.register(sink.fileno(), 0)
-        return bool(poll.poll(0))
-    except (OSError, ValueError):
-        return False  # not a file of the system's: nobody can close its other end
 
 
 @contextlib.contextmanager

@@ -185,5 +185,7 @@ class Shell:
 
 
 def quote(text: str) -> str:
-    """A word that a shell takes as it is. `text` has no line break."""
+    """A word that a shell takes as it is. Raises OSError for what no line can hold: a request is one line."""
+    if "\n" in text or "\0" in text:
+        raise OSError(errno.EINVAL, "a name with a line break in it")
     return "'" + text.replace("'", "'\\''") + "'"

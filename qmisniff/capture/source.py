@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, runtime_checkable
 
 from qmisniff.frame import Frame, Origin
+
+if TYPE_CHECKING:
+    from qmisniff.capture.target import Target
 
 
 class Availability(NamedTuple):
@@ -46,6 +49,31 @@ class Statistics(NamedTuple):
     truncated: int = 0
     causes: Mapping[str, int] = {}
     gaps: Mapping[int, int] = {}
+
+
+class Entrusted(Protocol):
+    """What of a source needs root while it runs, for another process to keep."""
+
+    def allows(self, act: str, path: str, text: str) -> bool:
+        """Whether an act of Target's on a file belongs to reading, stopping or removing what it is."""
+
+    def release(self) -> None:
+        """Close the files that are open for reading it: another process reads them, and it cannot be removed else."""
+
+    def remove(self) -> None:
+        """Take away whatever was put into the system."""
+
+
+@runtime_checkable
+class Entrusting(Protocol):
+    """A source that can go on without root, where another process does for it what needs that."""
+
+    @property
+    def entrusted(self) -> Entrusted | None:
+        """Of an open source: what needs root; None where nothing here does."""
+
+    def entrust(self, target: Target) -> None:
+        """Act through `target` from here on, which does what is `entrusted` and no more."""
 
 
 class Source(Protocol):

@@ -63,6 +63,17 @@ class KernelTap(Opened):
         truncated, gaps = self._assembler.truncated, self._assembler.gaps
         return Statistics(self._frames, self._losses.total, truncated, self._losses.causes, gaps)
 
+    @property
+    def entrusted(self) -> Instance | None:
+        """What is in the kernel, where it is this machine's; see Entrusting."""
+        return self._instance if isinstance(self._target, LocalTarget) else None
+
+    def entrust(self, target: Target) -> None:
+        """See Entrusting."""
+        self._target = target
+        if self._instance is not None:
+            self._instance.entrust(target)
+
     def probe(self) -> Availability:
         """Whether this kernel can be tapped, and what is missing."""
         try:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from qmisniff import __version__
-from qmisniff.cli import decode, definitions, exports, extcap, serve, statistics, traffic
+from qmisniff.cli import capture, decode, definitions, exports, extcap, serve, statistics, traffic
 from qmisniff.cli.verbs import Verbs
 from qmisniff.errors import QmisniffError
 from qmisniff.printable import plain
@@ -23,7 +23,7 @@ EXIT_CODES = """\
 exit codes:
   0  done
   1  done, but the file was damaged: everything before the damage has been read
-  2  wrong usage, not a capture file, a broken definition
+  2  wrong usage, not a capture file, a broken definition, a full disk
   3  the source cannot run here (stderr says what is missing and what would help)
   4  the source failed while running; what it had captured is saved"""
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = ["tui"]
     elif given[0] not in verbs.names and not (given[0].startswith("-") and given[0] != "-"):
         given.insert(0, "tui")
-    options = parser.parse_args(given)
+    options = parser.parse_args(given, argparse.Namespace(words=given))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to stop
     try:
@@ -80,6 +80,6 @@ def command_line() -> tuple[argparse.ArgumentParser, Verbs]:
     )
     parser.add_argument("--version", action="version", version=f"qmisniff {__version__}")
     verbs = Verbs(parser)
-    for group in (traffic, serve, statistics, decode, exports, extcap, definitions):
+    for group in (capture, traffic, serve, statistics, decode, exports, extcap, definitions):
         group.add(verbs)
     return parser, verbs

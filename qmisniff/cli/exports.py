@@ -230,7 +230,7 @@ def _input(options: argparse.Namespace) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _output(options: argparse.Namespace) -> Iterator[BinaryIO]:
-    from qmisniff.capture_file import create
+    from qmisniff.capture.files import create
 
     if options.write == "-" and sys.stdout.isatty():
         raise UsageError("-w - would write binary data to the terminal", "redirect it, or name a file")

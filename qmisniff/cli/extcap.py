@@ -153,6 +153,8 @@ def _chosen(name: str) -> Interface:
 def _capture(chosen: Interface, options: argparse.Namespace) -> int:
     from qmisniff.capture import open_source
     from qmisniff.capture.capture_filter import parse
+    from qmisniff.capture.files import CaptureFiles
+    from qmisniff.capture.limits import Limits
     from qmisniff.capture.run import run
     from qmisniff.capture.source import Tuning
 
@@ -174,7 +176,7 @@ def _capture(chosen: Interface, options: argparse.Namespace) -> int:
             parse(tuning.filter)
         source = open_source(options.source if chosen.name == _REMOTE else chosen.name, tuning)
         # Wireshark shows what comes on standard error as an error: what a capture tells otherwise is not for here.
-        return run(source, fifo, options.count or None, io.StringIO())
+        return run(source, CaptureFiles(fifo, Limits(packets=options.count or None)), io.StringIO())
     except QmisniffError:
         if not opened:
             fifo().close()  # who reads it would wait for ever

@@ -1,34 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The verbs that capture, print and show traffic."""
+"""The verbs that print and show traffic."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from itertools import islice
+from typing import TYPE_CHECKING
 
+from qmisniff.cli import printing
 from qmisniff.cli.files import open_input
-from qmisniff.cli.tuning import CAPTURE_FILTERS, tuning, tuning_options
-from qmisniff.cli.verbs import FORMATS, Verbs, definitions_option, registry
-from qmisniff.errors import UsageError
+from qmisniff.cli.verbs import Verbs, definitions_option, packets, registry
 from qmisniff.printable import plain
 
 if TYPE_CHECKING:
-    from qmisniff.capture.source import Source, Tuning
-    from qmisniff.cli.progress import Progress
-    from qmisniff.dissect import Dissector
-    from qmisniff.filter import Filter
-    from qmisniff.store import Store
-    from qmisniff.store.load import Loader, PipeReader
+    from qmisniff.store.load import Loader
 
 _FEW, _MANY = 1 << 10, 1 << 13  # packets printed between two looks at the clock: the first soon, the others in bulk
 
 
 def add(verbs: Verbs) -> None:
-    """Add the verbs tui, capture, read, interfaces."""
+    """Add the verbs tui, read, interfaces."""
     added = verbs.add(
         tui,
         "look at a capture or at live traffic",
@@ -43,24 +35,6 @@ def add(verbs: Verbs) -> None:
     definitions_option(added)
 
     added = verbs.add(
-        capture,
-        "tap a source and write what it sees as pcapng",
-        "qmisniff capture -w modem.pcapng",
-        "qmisniff capture -w - | qmisniff read -",
-        "qmisniff capture -c 100",
-        "qmisniff capture --wait -w boot.pcapng",
-        "qmisniff capture -f 'node 0 and not port 0x4001' -s 256 -B 16",
-        notes=CAPTURE_FILTERS,
-    )
-    added.add_argument(
-        "-i", dest="interface", metavar="SOURCE", default="auto", help="a source of `qmisniff interfaces`"
-    )
-    added.add_argument("--wait", action="store_true", help="wait for QRTR where its module is not loaded yet")
-    added.add_argument("-w", dest="write", metavar="FILE", help="the file to write, - for standard output")
-    added.add_argument("-c", dest="count", metavar="N", type=_count, help="stop after N packets")
-    tuning_options(added)
-
-    added = verbs.add(
         read,
         "print a capture",
         "qmisniff read modem.pcapng",
@@ -71,84 +45,26 @@ def add(verbs: Verbs) -> None:
         "qmisniff read modem.pcapng -Y 'qmi.service == nas && qmi.result != success'",
     )
     added.add_argument("file", metavar="FILE", help="a pcapng or pcap file, - for standard input")
-    added.add_argument("-V", dest="tree", action="store_true", help="print the decoded tree of each packet")
-    added.add_argument("-x", dest="bytes", action="store_true", help="print the bytes of each packet")
-    added.add_argument("-T", dest="format", choices=FORMATS, default="text", help="output format")
-    added.add_argument(
-        "-e", dest="fields", metavar="FIELD", action="append", help="a field to print with -T fields or csv"
-    )
-    added.add_argument(
-        "-E",
-        dest="options",
-        metavar="OPTION",
-        action="append",
-        help="header=y|n, separator=C, occurrence=f|l|a, aggregator=C, quote=d|s|n: how -T fields and csv look",
-    )
-    added.add_argument("-c", dest="count", metavar="N", type=_count, help="read N packets, then stop")
-    added.add_argument("-Y", dest="filter", metavar="FILTER", help="print only packets that pass a display filter")
-    definitions_option(added)
+    printing.options(added)
+    added.add_argument("-c", dest="count", metavar="N", type=packets, help="read N packets, then stop")
 
     verbs.add(interfaces, "list every source, and whether it can run here", "qmisniff interfaces")
 
 
-def capture(options: argparse.Namespace) -> int:
-    """`qmisniff capture`: tap a source and write what it sees as pcapng."""
-    from qmisniff.capture import open_source
-    from qmisniff.capture.run import run
-    from qmisniff.capture_file import create
-
-    tuned = tuning(options)
-    source = _waited_for(options.interface, tuned) if options.wait else open_source(options.interface, tuned)
-    path = Path(options.write or _default_name())
-    if options.write == "-":
-        if sys.stdout.isatty():
-            raise UsageError("-w - would write binary data to the terminal", "redirect it, or name a file")
-        return run(source, lambda: sys.stdout.buffer, options.count, sys.stderr)
-    with ExitStack() as stack:
-
-        def sink() -> BinaryIO:
-            if options.write is None:
-                print(f"writing to {path}", file=sys.stderr)
-            return stack.enter_context(create(path))
-
-        return run(source, sink, options.count, sys.stderr)
-
-
-def _waited_for(spec: str, tuned: Tuning) -> Source:
-    """The kernel tap that `spec` names, once there is something to tap."""
-    from qmisniff.capture import open_source
-    from qmisniff.capture.tap import KernelTap
-
-    source = open_source("kernel" if spec == "auto" else spec, tuned)
-    if not isinstance(source, KernelTap):
-        raise UsageError(f"--wait is for taps of a kernel, {spec!r} is none", "capture -i kernel --wait")
-    source.wait(lambda text: print(f"qmisniff: {plain(text)}", file=sys.stderr, flush=True))
-    return source
-
-
 def read(options: argparse.Namespace) -> int:
     """`qmisniff read`: print a capture."""
-    from qmisniff.cli.progress import Progress
-    from qmisniff.dissect import Dissector
-    from qmisniff.export import Detail, open_format
-    from qmisniff.filter import compile_filter
-    from qmisniff.store import Store
     from qmisniff.store.load import Loader, PipeReader
 
     with open_input(options.file) as stream, registry(options) as definitions:
         reader = Loader(stream, options.file) if stream.seekable() else PipeReader(stream, options.file)
-        if (options.fields or options.options) and options.format not in ("fields", "csv"):
-            raise UsageError("-e and -E go with -T fields and -T csv")
-        fields, layout = tuple(options.fields or ()), tuple(options.options or ())
-        detail = Detail(tree=options.tree, bytes=options.bytes, fields=fields, options=layout)
-        dissector = Dissector(definitions)
-        chosen = compile_filter(options.filter, definitions) if options.filter is not None else None
-        form = open_format(options.format, dissector, sys.stdout, detail)
-        store = Store()
-        with Progress(sys.stderr, sys.stdout) as progress:
-            for rows in _rows(store, reader, chosen, dissector, options.count, progress):
-                form.rows(store, rows)
-            form.close()
+        printer = printing.Printer(options, definitions, sys.stdout)
+        if isinstance(reader, Loader):
+            _print_file(reader, printer, options.count)
+        else:
+            live = printing.LivePrinter(printer)
+            for frame in islice(reader, options.count):
+                live.print([frame])
+            live.close()
     if reader.damage:
         print(f"qmisniff: {plain(reader.damage)}", file=sys.stderr)
         return 1
@@ -175,49 +91,27 @@ def interfaces(options: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(
-    store: Store,
-    source: Loader | PipeReader,
-    chosen: Filter | None,
-    dissector: Dissector,
-    count: int | None,
-    progress: Progress,
-) -> Iterator[Sequence[int]]:
-    """The rows to print, out of the first `count`, as the store fills: after all of a file, so that requests know their
-    responses, or one by one."""
-    if not isinstance(source, Iterable):
-        for loaded in source.into(store):
+def _print_file(loader: Loader, printer: printing.Printer, count: int | None) -> None:
+    """Print the first `count` packets of a file, once they are loaded: requests then know their responses."""
+    from qmisniff.cli.progress import Progress
+    from qmisniff.store import Store
+
+    store = Store()
+    with Progress(sys.stderr, sys.stdout) as progress:
+        for loaded in loader.into(store):
             progress.at("reading", loaded)
+            if count is not None and loaded >= count:
+                break
         stop = len(store) if count is None else min(count, len(store))
-        if chosen is None:
+        if printer.chosen is None:
             start, size = 0, _FEW
             while start < stop:
                 end = min(start + size, stop)
-                yield range(start, end)
+                printer.format.rows(store, range(start, end))
                 progress.at("printing", end, stop)
                 start, size = end, min(2 * size, _MANY)
-            return
-        for found in chosen.rows(store, dissector, 0, stop):
-            yield found.rows
-            progress.at("filtering", found.stop, stop)
-        return
-    for frame in source:
-        store.extend([frame])
-        row = len(store) - 1
-        if chosen is None or chosen.matches(store.frame(row), store.context(row), dissector):
-            yield [row]
-            sys.stdout.flush()
-        if len(store) == count:
-            return
-
-
-def _default_name() -> str:
-    from datetime import datetime
-
-    return f"qmisniff-{datetime.now():%Y%m%d-%H%M%S}.pcapng"
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of packets")
-    return int(text)
+        else:
+            for found in printer.chosen.rows(store, printer.dissector, 0, stop):
+                printer.format.rows(store, found.rows)
+                progress.at("filtering", found.stop, stop)
+        printer.format.close()

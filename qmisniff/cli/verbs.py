@@ -97,6 +97,13 @@ def _say_left_out(problems: list[str]) -> None:
         print(plain(f"qmisniff: left out: {first}{rest}"), file=sys.stderr)
 
 
+def packets(text: str) -> int:
+    """A number of packets on the command line, above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of packets")
+    return int(text)
+
+
 def service_number(word: str, definitions: Registry) -> int:
     """The id that a service's name or number stands for. Raises UsageError where it is neither."""
     for header in definitions.headers.values():

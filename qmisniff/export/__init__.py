@@ -63,6 +63,9 @@ class Format(ABC):
     @abstractmethod
     def __init__(self, dissector: Dissector, out: TextIO, detail: Detail) -> None: ...
 
+    def begin(self, ts_ns: int) -> None:  # noqa: B027 - most formats have no use for it
+        """When the first frame of the capture was seen: what times are relative to. `rows` knows it by itself."""
+
     @abstractmethod
     def write(self, frame: Frame, context: Context) -> None:
         """Print one frame."""

@@ -31,6 +31,10 @@ class TextFormat(Format):
         self._start_ns = 0
         self._list: PacketList | None = None
 
+    def begin(self, ts_ns: int) -> None:
+        """When the first frame of the capture was seen; see Format."""
+        self._start_ns = ts_ns
+
     def write(self, frame: Frame, context: Context) -> None:
         """Print one frame."""
         lines = [self._row(frame, context)] if self._detail.frame else []

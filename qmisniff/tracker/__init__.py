@@ -69,6 +69,13 @@ class Tracker:
     def __len__(self) -> int:
         return len(self.ts_column)
 
+    def successor(self) -> Tracker:
+        """A tracker without frames, for which the same ports offer the same."""
+        fresh = Tracker()
+        fresh.file_clients, fresh.transfers = dict(self.file_clients), dict(self.transfers)
+        fresh._servers = dict(self._servers)
+        return fresh
+
     @property
     def partner_column(self) -> array[int]:
         """Of each row, the row of its response or its request; -1 none."""

@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from qmisniff.capture_file import Writer, create
+from qmisniff.capture.files import create
+from qmisniff.capture_file import Writer
 from qmisniff.errors import CaptureFileError
 from qmisniff.frame import Frame
 

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qmisniff.capture import open_source
 from qmisniff.capture import shell as shell_module
 from qmisniff.capture.lookup import RemoteLookup
 from qmisniff.capture.remote import RemoteTarget, command
-from qmisniff.capture.shell import ConnectionLost, Shell
+from qmisniff.capture.shell import ConnectionLost, Shell, quote
 from qmisniff.capture.target import Change, LocalTarget, Refused
 from qmisniff.errors import SourceUnavailable, UsageError
 from qmisniff.frame import Flag, Hook, Origin
@@ -302,3 +304,32 @@ def test_ctrl_c_does_not_cut_the_connection() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, start_new_session=True)
     assert (done.stdout, done.stderr) == ("b'alive\\n'\n", "")
+
+
+@given(st.lists(st.text(st.characters(blacklist_characters="\n\0", blacklist_categories=["Cs"])), max_size=20))
+@settings(max_examples=30)
+def test_a_shell_takes_every_quoted_word_as_it_is(words: list[str]) -> None:
+    done = subprocess.run(["sh", "-c", f"printf '%s\\0' : {' '.join(map(quote, words))}"], capture_output=True)
+    assert done.stdout.split(b"\0")[1:-1] == [word.encode() for word in words]
+
+
+@pytest.mark.parametrize("text", ["a\nrm -rf x", "a\0b"])
+def test_what_no_line_can_hold_is_never_said_to_a_shell(text: str) -> None:
+    with pytest.raises(OSError, match="line break"):
+        quote(text)
+
+
+def test_names_on_the_target_are_only_names(tmp_path: Path) -> None:
+    """Whatever files are called over there, none of it is run."""
+    names = ["$(touch ran)", "`touch ran`", "a;touch ran", "a'b", 'a"b', "-rf", "a b", "*", "\\"]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    target = RemoteTarget("exec:sh")
+    try:
+        assert target.list(str(tmp_path)) == sorted(names)
+        assert [target.read(f"{tmp_path}/{name}").decode() for name in target.list(str(tmp_path))] == sorted(names)
+        target.write(f"{tmp_path}/a'b", "$(touch ran)\n`touch ran`")
+        assert (tmp_path / "a'b").read_text() == "$(touch ran)\n`touch ran`"
+    finally:
+        target.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)

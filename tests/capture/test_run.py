@@ -13,6 +13,8 @@ from typing import BinaryIO, Self
 
 import pytest
 
+from qmisniff.capture.files import CaptureFiles
+from qmisniff.capture.limits import Limits
 from qmisniff.capture.run import run
 from qmisniff.capture.source import Availability, Statistics
 from qmisniff.capture_file import Reader
@@ -84,7 +86,14 @@ def raise_signal(number: int) -> Callable[[], list[Frame]]:
     return step
 
 
-def written(sink: io.BytesIO) -> list[bytes]:
+class Sink(io.BytesIO):
+    """Can be looked at after it has been closed."""
+
+    def close(self) -> None:
+        pass
+
+
+def written(sink: Sink) -> list[bytes]:
     reader = Reader(io.BytesIO(sink.getvalue()))
     frames = [each.data for each in reader]
     assert not reader.damage
@@ -103,14 +112,16 @@ def _as_from_a_shell() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_with_everything_written(number: int) -> None:
-    source, sink, said = Script(send(b"one", b"two"), raise_signal(number)), io.BytesIO(), io.StringIO()
+    source, sink, said = Script(send(b"one", b"two"), raise_signal(number)), Sink(), io.StringIO()
     before = signal.getsignal(number)
-    assert run(source, lambda: sink, None, said) == 0
+    assert run(source, CaptureFiles(lambda: sink), said) == 0
     assert written(sink) == [b"one", b"two", b"last"]
     assert source.closed
     assert signal.getsignal(number) is before
+    root = ["qmisniff: this source goes on as root"] if os.geteuid() == 0 else []
     assert said.getvalue().splitlines() == [
         "qmisniff: something to know",
+        *root,
         "capturing from script, ctrl+c ends",
         "qmisniff: 7 packets lost so far",
         "3 packets, 7 lost, 1 truncated",
@@ -120,23 +131,23 @@ def test_a_signal_ends_it_with_everything_written(number: int) -> None:
 def test_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        source, sink = Script(raise_signal(signal.SIGHUP), send(b"one"), lambda: None), io.BytesIO()
-        run(source, lambda: sink, None, io.StringIO())
+        source, sink = Script(raise_signal(signal.SIGHUP), send(b"one"), lambda: None), Sink()
+        run(source, CaptureFiles(lambda: sink), io.StringIO())
         assert written(sink) == [b"one"]
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
 def test_a_count_ends_it_on_the_packet() -> None:
-    source, sink = Script(send(b"1", b"2"), send(b"3", b"4"), send(b"5")), io.BytesIO()
-    run(source, lambda: sink, 3, io.StringIO())
+    source, sink = Script(send(b"1", b"2"), send(b"3", b"4"), send(b"5")), Sink()
+    run(source, CaptureFiles(lambda: sink, Limits(packets=3)), io.StringIO())
     assert written(sink) == [b"1", b"2", b"3"]
     assert source.closed
 
 
 def test_the_end_of_the_source_ends_it() -> None:
-    source, sink = Script(send(b"1"), lambda: None), io.BytesIO()
-    assert run(source, lambda: sink, None, io.StringIO()) == 0
+    source, sink = Script(send(b"1"), lambda: None), Sink()
+    assert run(source, CaptureFiles(lambda: sink), io.StringIO()) == 0
     assert written(sink) == [b"1"]
 
 
@@ -145,9 +156,9 @@ def fail() -> list[Frame]:
 
 
 def test_a_source_that_fails_leaves_a_whole_file() -> None:
-    source, sink = Script(send(b"1"), fail), io.BytesIO()
+    source, sink = Script(send(b"1"), fail), Sink()
     with pytest.raises(SourceFailed, match="the pipe broke"):
-        run(source, lambda: sink, None, io.StringIO())
+        run(source, CaptureFiles(lambda: sink), io.StringIO())
     assert written(sink) == [b"1"]
     assert source.closed
 
@@ -157,7 +168,7 @@ def test_a_full_disk_is_an_error_with_a_reason() -> None:
     source = Script(send(b"1"))
     # Buffered, as a file of the command line's is: closing it must not raise a second time.
     with Path("/dev/full").open("wb") as sink, pytest.raises(CaptureFileError, match="No space left"):
-        run(source, lambda: sink, None, io.StringIO())
+        run(source, CaptureFiles(lambda: sink), io.StringIO())
     assert source.closed
 
 
@@ -167,5 +178,5 @@ def test_a_reader_that_goes_away_ends_it(steps: tuple[Callable[[], list[Frame]],
     source = Script(lambda: os.close(reading) or [], *steps)  # type: ignore[func-returns-value]
     sink: BinaryIO = os.fdopen(writing, "wb", buffering=0)
     with sink, pytest.raises(BrokenPipeError):
-        run(source, lambda: sink, None, io.StringIO())
+        run(source, CaptureFiles(lambda: sink), io.StringIO())
     assert source.closed

@@ -14,6 +14,8 @@ import pytest
 
 from qmisniff import pcapng
 from qmisniff.capture import names, open_source, usbmon
+from qmisniff.capture.files import CaptureFiles
+from qmisniff.capture.limits import Limits
 from qmisniff.capture.run import run
 from qmisniff.capture.source import Tuning
 from qmisniff.capture.usbmon import UsbMonitor
@@ -156,13 +158,13 @@ def test_frames_are_those_that_a_reader_of_the_same_bytes_makes(play: Play, tmp_
     assert gone(tmp_path)
 
 
-def test_what_is_captured_is_saved_as_it_came(play: Play) -> None:
+def test_what_is_captured_is_saved_as_it_came(play: Play, tmp_path: Path) -> None:
     begin, end = BEGIN + b"".join(sent(number) for number in range(20)), counted(3)
     play(begin, end)
-    sink, narration = io.BytesIO(), io.StringIO()
+    path, narration = tmp_path / "saved.pcapng", io.StringIO()
     source = open_source("usbmon1")
-    assert run(source, lambda: sink, 20, narration) == 0
-    saved = Reader(io.BytesIO(sink.getvalue()))
+    assert run(source, CaptureFiles(lambda: path.open("wb"), Limits(packets=20)), narration) == 0
+    saved = Reader(io.BytesIO(path.read_bytes()))
     came = list(pcapng.RecordReader(io.BytesIO(begin + end)))
     records = list(saved.records)
     assert [record[1:-1] for record in records] == [record[1:-1] for record in came]

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +24,17 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> GuestResult:
     return run_in_guest(SCENARIO, tmp_path_factory.mktemp("scenario"), timeout=600.0)
 
 
+def warm_cache(folder: Path) -> None:
+    """Have the definitions compiled into a folder."""
+    read_all = "from qmisniff.definitions import open_registry as o;r=o();[r.service(n) for n in [*r.headers]]"
+    subprocess.run([sys.executable, "-c", read_all], check=True, env={**os.environ, "XDG_CACHE_HOME": str(folder)})
+
+
 @pytest.fixture(scope="session")
 def experiments_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What guest_capture.py left behind."""
     out = tmp_path_factory.mktemp("experiments")
+    warm_cache(out / "cache")
     return run_in_guest(EXPERIMENTS, out, timeout=900.0).check().out
 
 

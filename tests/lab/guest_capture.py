@@ -16,15 +16,19 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.facts import LOCAL
+from qmisniff.capture.instance import remove_stale
 from qmisniff.capture.source import Tuning
 from qmisniff.capture.tap import KernelTap
 from qmisniff.capture.target import LocalTarget
@@ -149,6 +153,14 @@ class Capture:
             said += line
         return said.decode()
 
+    def keeper(self) -> int:
+        """The process that it has left root to."""
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(path.read_text().rpartition(")")[2].split()[1]) == self.pid:
+                    return int(path.parent.name)
+        raise RuntimeError("the capture has no child")
+
     def said(self) -> str:
         """What else it wrote to its standard error, once it has ended."""
         if not self._stderr.closed:
@@ -162,7 +174,7 @@ class Capture:
             os.kill(self.pid, number)
         return self.wait()
 
-    def wait(self, timeout: float = 20.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Wait until it ends by itself; its exit code."""
         until = time.monotonic() + timeout
         while self.exit is None:
@@ -338,20 +350,13 @@ def vanished_reader(out: Path) -> dict[str, Any]:
     return results
 
 
-def full_disk(out: Path) -> dict[str, Any]:
-    """The file cannot be written any further."""
-    near, peer = Port(0x410A), Port(0x410B)
-    with running("-w", "/dev/full") as process:
-        near.send(b"no room for this", peer.address)
-        return {"exit": process.wait(), "said": process.said(), "remains": remains()}
-
-
 def killed(out: Path) -> dict[str, Any]:
-    """SIGKILL leaves everything; the next capture removes it, and leaves a capture that runs alone."""
+    """SIGKILL of all its processes leaves everything; the next capture removes it, and leaves one that runs alone."""
     near, peer = Port(0x410C), Port(0x410D)
     alive, after = out / "alive.pcapng", out / "after.pcapng"
     with running("-w", str(alive)) as neighbour:
         with running("-w", str(out / "killed.pcapng")) as victim:
+            os.kill(victim.keeper(), signal.SIGKILL)
             victim.end(signal.SIGKILL)
         left = [name for name in remains() if f"_{victim.pid}_" in name]
         with running("-w", str(after)) as process:
@@ -365,6 +370,147 @@ def killed(out: Path) -> dict[str, Any]:
         "still": still,
         "after": ending(process, after, b"after the kill"),
         "neighbour": ending(neighbour, alive, b"after the kill"),
+    }
+
+
+def without_root(out: Path) -> dict[str, Any]:
+    """Who parses is not root; whichever of the two processes is killed, all is removed, at once or by the next."""
+    near, peer = Port(0x4110), Port(0x4111)
+    results: dict[str, Any] = {}
+    for name, who in (("capture killed", "capture"), ("keeper killed", "keeper")):
+        path = Path(tempfile.mkdtemp()) / "mine.pcapng"
+        with (
+            patch.dict(os.environ, SUDO_UID="1234", SUDO_GID="1235"),
+            running("-w", str(path), "-b", "packets:3") as process,
+        ):
+            keeper = process.keeper()
+            status = {who: rights(pid) for who, pid in (("capture", process.pid), ("keeper", keeper))}
+            for _ in range(5):
+                near.send(b"whose file is this", peer.address)
+            wait_until(partial(has, 5, path.parent, b"whose file"))
+            os.kill(keeper if who == "keeper" else process.pid, signal.SIGKILL)
+            end = process.wait()
+            told = process.said()
+        if who == "capture":
+            wait_until(lambda: not remains())
+        results[name] = {
+            "status": status,
+            "exit": end,
+            "said": told,
+            "remains": remains(),
+            "files": [owner(file) for file in path.parent.iterdir()],
+            "seen": marked(path.parent, b"whose file"),
+        }
+    remove_stale(LocalTarget(), str(TRACEFS))
+    return results
+
+
+def wait_until(so: Callable[[], bool]) -> None:
+    """Until it is so, or a minute has passed: what comes of it is looked at by the test."""
+    until = time.monotonic() + 60
+    while not so() and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def marked(folder: Path, marker: bytes) -> int:
+    """How many packets in the files of a folder have the marker. One that was only just begun may still be empty."""
+    files = [file for file in folder.iterdir() if file.stat().st_size]
+    return sum(marker in data for file in files for data in frames_of(file))
+
+
+def has(number: int, folder: Path, marker: bytes) -> bool:
+    """Whether so many packets have it."""
+    with contextlib.suppress(FileNotFoundError):  # a ring may turn meanwhile
+        return marked(folder, marker) == number
+    return False
+
+
+def owner(path: Path) -> tuple[int, int, str]:
+    """User, group and mode of a file."""
+    status = path.stat()
+    return status.st_uid, status.st_gid, oct(status.st_mode & 0o777)
+
+
+def rights(pid: int) -> dict[str, str]:
+    """Users, groups and capabilities of a process, as the kernel lists them."""
+    lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {key: value.strip() for key, _, value in lines if key in ("Uid", "Gid", "Groups", "CapEff", "CapPrm")}
+
+
+def frames_of(path: Path) -> list[bytes]:
+    """The packets in a file."""
+    with path.open("rb") as file:
+        return [frame.data for frame in Reader(file)]
+
+
+def in_files(out: Path) -> dict[str, Any]:
+    """`-b`: a service that was announced once, and 50 packets to it: what the files say, each alone."""
+    near, peer = Port(0x4112), Port(0x4113)
+    path = Path(tempfile.mkdtemp()) / "ring.pcapng"
+    peer.send(wire.CONTROL.pack(wire.NEW_SERVER, 0x1357, 0x0101, *peer.address), Address(1, CTRL))
+    with running("-w", str(path), "-b", "packets:10", "-b", "files:3") as process:
+        for serial in range(50):
+            near.send(b"in a file %03d" % serial, peer.address)
+        wait_until(partial(has, 1, path.parent, b"in a file 049"))
+        process.end()
+    files = []
+    for each in sorted(path.parent.iterdir()):
+        with each.open("rb") as file:
+            reader = Reader(file)
+            frames = list(reader)
+        services = [wire.CONTROL.unpack(unpacked(frame).payload) for frame in frames if frame.flags & 1]
+        serials = [int(frame.data[42:45]) for frame in frames if b"in a file" in frame.data]
+        files.append({
+            "name": each.name, "damage": reader.damage, "serials": serials,
+            "services": [service[:3] for service in services].count((4, 0x1357, 0x0101)),
+            "ordered": frames == sorted(frames, key=lambda frame: frame.ts_ns),
+        })  # fmt: skip
+    return {"files": files, "remains": remains()}
+
+
+def small_disk(out: Path) -> dict[str, Any]:
+    """A file system that fills up while packets come: what is in the file."""
+    near, peer = Port(0x4114), Port(0x4115)
+    folder = Path(tempfile.mkdtemp())
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)], check=True)
+    path = folder / "full.pcapng"
+    with running("-w", str(path)) as process:
+        nobody = rights(process.pid)
+        for serial in range(300):
+            near.send(b"filling %03d" % serial + bytes(1000), peer.address)
+            peer.socket.recv(2000)
+        process.wait()
+        told = process.said()
+    found = {
+        **ending(process, path, b"filling"),
+        "said": told,
+        "size": path.stat().st_size,
+        "rights": nobody,
+        "frames": len(frames_of(path)),
+    }
+    subprocess.run(["umount", str(folder)], check=True)
+    return found
+
+
+def printed(out: Path) -> dict[str, Any]:
+    """`-P -Y`: lines on standard output while packets come, the file has all."""
+    near, peer = Port(0x4116), Port(0x4117)
+    path = out / "printed.pcapng"
+    os.environ["XDG_CACHE_HOME"] = str(out / "cache")  # an emulated machine takes long to read all definitions anew
+    with running("-P", "-Y", 'frame contains "show me"', "-w", str(path), piped=True) as process:
+        uid = rights(process.pid)["Uid"]
+        near.send(b"hide me", peer.address)
+        near.send(b"show me", peer.address)
+        line = b""
+        while b"\n" not in line and select.select([process.records], [], [], 10.0)[0]:
+            line += os.read(process.records, 4096)
+        process.end()
+        line += os.read(process.records, 4096)
+    return {
+        "uid": uid,
+        "lines": line.decode().splitlines(),
+        "hidden": ending(process, path, b"hide me"),
+        "shown": ending(process, path, b"show me"),
     }
 
 
@@ -661,7 +807,8 @@ def cost(out: Path) -> dict[str, Any]:
 
 
 EXPERIMENTS = (
-    sizes, latency, signals, count, vanished_reader, full_disk, killed, failing_start, late_module, flood, busy,
+    sizes, latency, signals, count, vanished_reader, killed, without_root, in_files,
+    small_disk, printed, failing_start, late_module, flood, busy,
     threads, services, strange_transport, cost, screen, old_kernel, refusals,
 )  # fmt: skip
 

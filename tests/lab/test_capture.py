@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -263,19 +264,74 @@ def test_a_reader_that_goes_away_ends_the_capture(experiments: dict[str, Any], n
     assert found == {"exit": 0, "remains": []}
 
 
-def test_a_full_disk_ends_the_capture(experiments: dict[str, Any]) -> None:
-    found = result(experiments, "full_disk")
-    assert (found["exit"], found["remains"]) == (2, [])
-    assert "No space left on device" in found["said"]
-    assert "Traceback" not in found["said"]
-
-
 def test_what_a_killed_capture_leaves_is_removed_by_the_next_and_nothing_else(experiments: dict[str, Any]) -> None:
     found = result(experiments, "killed")
     assert found["left"] > 5
     assert found["still"] == []
     assert (found["after"]["exit"], found["after"]["seen"]) == (0, 1)
     assert (found["neighbour"]["exit"], found["neighbour"]["seen"], found["neighbour"]["remains"]) == (0, 1, [])
+
+
+ROOT = {"Uid": "0\t0\t0\t0", "CapEff": "000001ffffffffff"}
+NO_RIGHTS = {"Groups": "", "CapPrm": "0" * 16, "CapEff": "0" * 16}
+
+
+@pytest.mark.parametrize("name", ["capture killed", "keeper killed"])
+def test_who_parses_packets_is_not_root(experiments: dict[str, Any], name: str) -> None:
+    found = result(experiments, "without_root")[name]
+    who = {"Uid": "1234\t1234\t1234\t1234", "Gid": "1235\t1235\t1235\t1235"}
+    assert found["status"]["capture"] == who | NO_RIGHTS
+    assert found["status"]["keeper"] == found["status"]["keeper"] | ROOT
+    # Also those that were begun later: by the process that is still root.
+    assert found["files"] == [[1234, 1235, "0o600"]] * len(found["files"])
+    assert len(found["files"]) >= 2
+    assert found["seen"] == 5
+
+
+def test_a_capture_that_is_killed_leaves_nothing_while_its_keeper_lives(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "without_root")["capture killed"]
+    assert (found["exit"], found["remains"]) == (-9, [])
+
+
+def test_a_keeper_that_is_killed_ends_the_capture_with_a_reason(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "without_root")["keeper killed"]
+    assert found["exit"] == 4
+    assert "the next capture there removes them" in found["said"]
+    assert "Traceback" not in found["said"]
+    assert found["remains"]
+
+
+def test_each_file_of_a_ring_can_be_read_alone(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "in_files")
+    files = found["files"]
+    assert found["remains"] == []
+    assert len(files) == 3
+    assert all(re.fullmatch(r"ring_0000\d_\d{14}\.pcapng", file["name"]) for file in files)
+    assert all((file["damage"], file["services"], file["ordered"]) == ("", 1, True) for file in files)
+    serials = [serial for file in files for serial in file["serials"]]
+    assert serials == list(range(serials[0], 50)), "nothing between one file and the next"
+    assert len(files[0]["serials"]) == 10
+
+
+def test_a_disk_that_fills_up_keeps_all_that_fits(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "small_disk")
+    assert (found["exit"], found["damage"], found["remains"]) == (2, "", [])
+    assert found["seen"] > 100
+    assert found["size"] > 126_000
+    assert "No space left on device" in found["said"]
+    assert "Traceback" not in found["said"]
+    written = re.search(r"(\d+) packets, 0 lost", found["said"])
+    assert written and int(written[1]) == found["frames"], "what is said is in the file"
+    nobody = {"Uid": "\t".join(["65534"] * 4), "Gid": "\t".join(["65534"] * 4)}
+    assert found["rights"] == nobody | NO_RIGHTS
+
+
+def test_lines_are_printed_while_packets_come(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "printed")
+    assert found["uid"] == "\t".join(["65534"] * 4), "who decodes is not root either"
+    assert len(found["lines"]) == 1
+    assert (found["hidden"]["seen"], found["shown"]["seen"]) == (1, 1)
+    assert (found["shown"]["exit"], found["shown"]["damage"]) == (0, "")
 
 
 def test_a_start_that_fails_leaves_nothing(experiments: dict[str, Any]) -> None:

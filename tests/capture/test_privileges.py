@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Leaving root: what the keeper does for the capture, what it refuses, and that it cleans up. The kernel: tests/lab."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from qmisniff.capture.files import create
+from qmisniff.capture.instance import Instance
+from qmisniff.capture.plan import Plan
+from qmisniff.capture.privileges import Keeper, KeptTarget, caller
+from qmisniff.capture.target import LocalTarget
+from qmisniff.errors import CaptureFileError
+
+TRACEFS = "/sys/kernel/tracing"
+
+
+class Folder:
+    """Entrusted: a folder; removing it leaves a mark beside it, once nobody holds the file `busy`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.reading = os.open(path, os.O_RDONLY)
+
+    def allows(self, act: str, path: str, text: str) -> bool:
+        return path.startswith(f"{self.path}/")
+
+    def release(self) -> None:
+        reading, self.reading = self.reading, -1
+        if reading >= 0:
+            os.close(reading)
+
+    def remove(self) -> None:
+        self.release()
+        if (self.path / "busy").exists():
+            raise OSError("busy")
+        self.path.with_name("removed").write_text(str(os.getpid()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    (tmp_path / "own").mkdir()
+    made = Folder(tmp_path / "own")
+    yield made
+    made.release()
+
+
+@pytest.fixture
+def keeper(folder: Folder) -> Iterator[Keeper]:
+    serial = iter(range(2))
+
+    def opener() -> BinaryIO:
+        number = next(serial, None)
+        return create(folder.path / "missing" / "file" if number is None else folder.path / f"capture{number}")
+
+    kept = Keeper(folder, opener)
+    yield kept
+    kept.close()
+
+
+def test_it_does_what_is_entrusted_as_this_process_would(folder: Folder, keeper: Keeper) -> None:
+    target = KeptTarget(keeper)
+    file = f"{folder.path}/file"
+    Path(file).write_bytes(bytes(range(256)))
+    assert keeper.ask("read", file).encode("latin-1") == target.read(file) == bytes(range(256))
+    target.append(file, "more")
+    assert target.read(file)[256:] == b"more"
+    target.write(file, "new")
+    assert Path(file).read_text() == "new"
+    (folder.path / "sub").mkdir()
+    assert target.list(f"{folder.path}/") == ["file", "sub"]
+    target.remove(f"{folder.path}/sub")
+    assert keeper.ask("list", f"{folder.path}/") == target.list(f"{folder.path}/") == ["file"]
+    with pytest.raises(FileNotFoundError):
+        target.read(f"{folder.path}/missing")
+
+
+def test_it_refuses_everything_else(folder: Folder, keeper: Keeper) -> None:
+    target = KeptTarget(keeper)
+    outside = folder.path.with_name("outside")
+    for act in (
+        lambda: target.write(str(outside), "x"),
+        lambda: target.append(str(outside), "x"),
+        lambda: keeper.ask("read", "/etc/shadow"),
+        lambda: keeper.ask("list", "/root"),
+        lambda: target.remove(str(folder.path)),
+    ):
+        with pytest.raises(PermissionError):
+            act()
+    assert not outside.exists()
+    assert folder.path.exists()
+
+
+def test_it_opens_files_whose_names_it_knows(folder: Folder, keeper: Keeper) -> None:
+    for number in range(2):
+        with keeper.open_file() as stream:
+            stream.write(b"packets")
+        assert (folder.path / f"capture{number}").read_bytes() == b"packets"
+    with pytest.raises(Exception, match="No such file") as caught:
+        keeper.open_file()
+    assert getattr(caught.value, "exit_code", None) == CaptureFileError.exit_code
+
+
+def test_it_cleans_up_when_the_capture_has_let_go(folder: Folder, keeper: Keeper) -> None:
+    (folder.path / "busy").touch()
+    removed = folder.path.with_name("removed")
+    keeper._channel.close()  # as if this process were killed
+    time.sleep(0.1)
+    assert not removed.exists()
+    (folder.path / "busy").unlink()
+    keeper.close()
+    assert removed.read_text() != str(os.getpid())
+
+
+def test_a_keeper_that_is_killed_is_an_error(keeper: Keeper, folder: Folder) -> None:
+    os.kill(keeper._pid, 9)
+    with pytest.raises(OSError, match="keeps the probes has gone"):
+        KeptTarget(keeper).write(f"{folder.path}/file", "x")
+
+
+def test_a_tap_entrusts_its_own_files_and_no_others() -> None:
+    tap = Instance(LocalTarget(), TRACEFS, Plan((), (), (), ()), 64)
+    own, other = tap.name, "qmisniff_1_1_0"
+    probes = f"{TRACEFS}/kprobe_events"
+    for act, path, text in (
+        ("read", f"{TRACEFS}/instances/{own}/per_cpu/cpu0/stats", ""),
+        ("write", f"{TRACEFS}/instances/{own}/events/{own}/local/enable", "0"),
+        ("write", f"{TRACEFS}/events/{own}/enable", "0"),
+        ("remove", f"{TRACEFS}/instances/{own}", ""),
+        ("list", f"{TRACEFS}/instances", ""),
+        ("read", f"{TRACEFS}/kprobe_profile", ""),
+        ("append", probes, f"-:{own}/local_1\n"),
+    ):
+        assert tap.allows(act, path, text), (act, path)
+    for act, path, text in (
+        ("write", f"{TRACEFS}/instances/{own}/../../kprobe_events", "p:evil do_exit\n"),
+        ("write", f"{TRACEFS}/instances/{own}x/tracing_on", "1"),
+        ("remove", f"{TRACEFS}/instances/{other}", ""),
+        ("write", f"{TRACEFS}/kprobe_profile", ""),
+        ("append", probes, "p:evil do_exit\n"),
+        ("append", probes, f"-:{other}/local\n"),
+        ("append", probes, f"-:{own}/local\np:evil do_exit\n"),
+        ("write", probes, f"-:{own}/local\n"),
+        ("read", "/etc/shadow", ""),
+        ("write", "/etc/passwd", ""),
+    ):
+        assert not tap.allows(act, path, text), (act, path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_what_sudo_captures_belongs_to_its_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_UID", "1234")
+    monkeypatch.setenv("SUDO_GID", "1235")
+    create(tmp_path / "mine").close()
+    (tmp_path / "linked").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "linked")
+    create(tmp_path / "link").close()
+    status = (tmp_path / "mine").stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (1234, 1235, 0o600)
+    assert (tmp_path / "linked").stat().st_uid == 0, "only what was made here is given away"
+
+
+@pytest.mark.parametrize(
+    ("uid", "gid"), [("0", "0"), ("x", "1"), ("", ""), ("-1", "5"), (str((1 << 32) - 1), "1"), ("5", "9" * 5000)]
+)
+def test_nonsense_names_no_caller(monkeypatch: pytest.MonkeyPatch, uid: str, gid: str) -> None:
+    monkeypatch.setenv("SUDO_UID", uid)
+    monkeypatch.setenv("SUDO_GID", gid)
+    assert caller() is None
