@@ -111,9 +111,7 @@ def plan(facts: Facts) -> Plan:
     in_skb = (skb, f"+{facts.skb.len}({skb}):u32", f"+{facts.skb.data}({skb})")
     paged = f"paged=+{facts.skb.paged}({skb}):u32"
     whole = " ".join([paged, f"kind={arguments[2]}:u32", _ADDRESSES.format(*arguments)])
-    notes = [
-        f"{facts.refused[function]}: that part is not seen" for function in facts.symbols if function in facts.refused
-    ]
+    notes: list[str] = []
 
     taps = [_Tap("receive", Hook.RECEIVE, facts.symbols[RECEIVE], skb, f"{arguments[2]}:u32", skb)]
     senders, rebuilt = _senders(facts, notes)
@@ -122,6 +120,10 @@ def plan(facts: Facts) -> Plan:
         taps.append(_Tap("local", Hook.LOCAL, facts.symbols[LOCAL], *in_skb, whole))
     else:
         notes.append(f"{_why(facts, LOCAL)}: traffic within this node is not seen, only the services it announces")
+
+    tapped = {tap.function for tap in taps}
+    changed = [function for function, symbol in facts.symbols.items() if function in facts.refused and symbol in tapped]
+    notes += [f"{facts.refused[function]}: that part is not seen" for function in changed]
 
     bodies, heads = _simple(taps) if facts.simple else _shared(taps)
     services = () if LOCAL in facts.symbols else ("qrtr_ns_server_add", "qrtr_ns_service_announce_del")
