@@ -143,9 +143,7 @@ def plan(facts: Facts, tuning: Tuning = NO_TUNING) -> Plan:
         "to_node": f"+4({destination}):u32",
         "to_port": f"+8({destination}):u32",
     }
-    notes = [
-        f"{facts.refused[function]}: that part is not seen" for function in facts.symbols if function in facts.refused
-    ]
+    notes: list[str] = []
 
     taps = [_Tap("receive", Hook.RECEIVE, facts.symbols[RECEIVE], skb, f"{arguments[2]}:u32", skb)]
     senders, rebuilt = _senders(facts, notes)
@@ -154,6 +152,10 @@ def plan(facts: Facts, tuning: Tuning = NO_TUNING) -> Plan:
         taps.append(_Tap("local", Hook.LOCAL, facts.symbols[LOCAL], *in_skb, header))
     else:
         notes.append(f"{_why(facts, LOCAL)}: traffic within this node is not seen, only the services it announces")
+
+    tapped = {tap.function for tap in taps}
+    changed = [function for function, symbol in facts.symbols.items() if function in facts.refused and symbol in tapped]
+    notes += [f"{facts.refused[function]}: that part is not seen" for function in changed]
 
     chosen = parse(tuning.filter) if tuning.filter else None
     if facts.simple:

@@ -27,11 +27,11 @@ _WATCHDOG = 60  # seconds without a request after which the far shell cleans up 
 # Bytes that a terminal in between would change or swallow.
 _AWKWARD = bytes([1, 3, 4, 10, 13, 10, 17, 19, 26, 127, 255, 0])
 _ESCAPED = "".join(f"\\{byte:03o}" for byte in _AWKWARD)
-# Not every shell's `read` knows a time limit.
+# Not every shell's `read` knows a time limit. With `command`, a line that makes no sense is not the end of the shell.
 _LOOP = (
-    'LC_ALL=C; export LC_ALL; exec 3>&1; if echo x | read -r -t 9 l 2>/dev/null; then w="-t '
+    'Q={word}; LC_ALL=C; export LC_ALL; exec 3>&1; if echo x | read -r -t 9 l 2>/dev/null; then w="-t '
     + str(_WATCHDOG)
-    + '"; else w=; fi; printf "\\n{word}\\n{text}."; while read -r $w l; do eval "$l"; done'
+    + '"; else w=; fi; printf "\\n{word}\\n{text}."; while read -r $w l; do command eval "$l"; done'
 )
 _TOOLS = ("cat", "dd", "mkdir", "rmdir")
 
@@ -132,6 +132,10 @@ class Shell:
                 f"{self._name}: the connection changes the bytes that go through it",
                 "it must be no terminal: ssh -T, adb shell -T, a serial line in raw mode",
             )
+        # A greeting too many may still be on its way, whole or what a shell's buffer has left of it: this ends them.
+        last = secrets.token_hex(12)
+        self._send(f"printf '\\n%s\\n' {last}\n")
+        self._until(f"\n{last}\n".encode(), _SILENCE)
         missing = self.ask(f"for c in {' '.join(_TOOLS)}; do command -v $c >/dev/null || printf '%s ' $c; done").output
         if missing:
             raise SourceUnavailable(f"{self._name} has no {missing.decode('ascii', 'replace').strip()}")

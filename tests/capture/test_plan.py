@@ -208,6 +208,8 @@ def test_what_the_compiler_has_changed_is_said() -> None:
     why = {LOCAL: "the compiler has made qrtr_local_enqueue.constprop.0 of it"}
     both, gone = FACTS._replace(refused=why), FACTS._replace(refused=why, symbols={RECEIVE: RECEIVE})
     assert plan(both).notes == (f"{why[LOCAL]}: that part is not seen",)
+    # What no probe is put at need not be whole.
+    assert not plan(FACTS._replace(refused={ENQUEUE: "the compiler has made qrtr_node_enqueue.isra.0 of it"})).notes
     assert plan(gone).notes[-1].startswith(f"{why[LOCAL]}: traffic within this node is not seen")
 
 

@@ -178,6 +178,17 @@ def test_a_far_shell_that_nobody_asks_any_more_cleans_up(tmp_path: Path, monkeyp
         connection.close()
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_login_that_takes_long_is_greeted_once(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password that is typed, a slow network: what was said meanwhile waits in the connection."""
+    monkeypatch.setattr(shell_module, "_LOGIN", 6.0)
+    path = machine_with(shell, tmp_path)[1]
+    connection = Shell(["env", path, "sh", "-c", "sleep 1; exec sh"], "far")
+    for number in range(10):
+        assert connection.ask(f"echo {number}").output == f"{number}\n".encode()
+    connection.close()
+
+
 def test_the_shell_of_a_connection_before_cleans_up_for_the_next(tmp_path: Path) -> None:
     """A serial line that was pulled out of one computer and put into another."""
     os.mkfifo(tmp_path / "in")
