@@ -17,6 +17,7 @@ import numpy as np
 from qmisniff.dissect.dissector import Dissector
 from qmisniff.dissect.head import HeadSink
 from qmisniff.dissect.message import MessageDecoder
+from qmisniff.dissect.sinks import to_json
 from qmisniff.dissect.time_columns import epoch_texts, time_texts
 from qmisniff.frame import Frame, Link
 from qmisniff.protocol import qmi, qmux
@@ -90,11 +91,13 @@ class Rows(Protocol):
 
 
 class BulkJson:
-    """Writes the frames of a store as lines of JSON, each object beginning with `opening`."""
+    """Writes the frames of a store as lines of JSON, each object beginning with `opening`. `left_out` is () or what
+    the names of all values begin with that no packet carries: then these are not written."""
 
-    def __init__(self, dissector: Dissector, opening: str = "{") -> None:
+    def __init__(self, dissector: Dissector, opening: str = "{", left_out: tuple[str, ...] = ()) -> None:
         self._dissector = dissector
         self._opening = opening
+        self._left_out = left_out
         self.heads: dict[bytes, int] = {}  # what stands above the TLVs -> number of its head, _NONE where it has none
         self._literals: list[tuple[str, ...]] = []  # of a head
         self._qmux: list[bool] = []  # of a head
@@ -120,11 +123,17 @@ class BulkJson:
         for at, column in enumerate(columns):
             pieces[at::width] = column
         for place in irregular:
-            text = self._dissector.json(*frame(int(chosen[place]) + rows.first))
-            line = f"{self._opening}{text[1:]}\n"
+            line = f"{self._opening}{self._alone(*frame(int(chosen[place]) + rows.first))[1:]}\n"
             pieces[place * width : (place + 1) * width] = [line, *[""] * (width - 1)]
         for start in range(0, len(pieces), width * AT_ONCE):
             yield "".join(pieces[start : start + width * AT_ONCE])  # type: ignore[arg-type]  # no None is left
+
+    def _alone(self, frame: Frame, context: Context) -> str:
+        """The object of one frame."""
+        if not self._left_out:
+            return self._dissector.json(frame, context)
+        values = self._dissector.values(frame, context)
+        return to_json({name: value for name, value in values.items() if not name.startswith(self._left_out)})
 
     # ---- what stands above the TLVs ----
 
@@ -148,7 +157,7 @@ class BulkJson:
         return heads
 
     def _new_head(self, frame: Frame, context: Context) -> int:
-        sink = HeadSink()
+        sink = HeadSink(self._left_out)
         self._dissector.walk(frame, context, sink)
         head = sink.head()
         if head is None:
@@ -157,7 +166,10 @@ class BulkJson:
             self._decoders.append(head.decoder)
         self._kinds.append(self._decoders.index(head.decoder))
         self._qmux.append(frame.link is Link.QMUX)
-        self._literals.append((self._opening + head.literals[0][1:], *head.literals[1:]))
+        literals = list(head.literals)
+        begin = next(at for at, literal in enumerate(literals) if literal)  # before it stands what is left out
+        literals[begin] = self._opening + literals[begin][1:]
+        self._literals.append(tuple(literals))
         return len(self._literals) - 1
 
     def _beginnings(self, rows: Rows, chosen: Numbers, heads: Numbers) -> list[Iterable[str]]:
@@ -172,18 +184,22 @@ class BulkJson:
         beginning, before_time, before_epoch, before_txn, before_tlvs = (
             map(column.__getitem__, places.tolist()) for column in zip(*texts, strict=True)
         )
+        about_message: list[Iterable[str]] = [before_txn, map(repr, rows.txn[chosen].tolist()), before_tlvs]
+        if self._left_out:
+            return about_message
         return [
             *(beginning, map(repr, (chosen + rows.first + 1).tolist())),
             *(before_time, *time_texts(rows.ts_ns[chosen])),
             *(before_epoch, *epoch_texts(rows.ts_ns[chosen])),
-            *(before_txn, map(repr, rows.txn[chosen].tolist()), before_tlvs),
+            *about_message,
         ]
 
     def _around(self, head: int, size: int, length: int) -> tuple[str, str, str, str, str]:
         """The text in front of the number, the time, the epoch, the transaction and the TLVs."""
         a, b, c, d, e, f, g, h, last = self._literals[head]
         outer = size - 1 if self._qmux[head] else length + qmi.SERVICE_HEADER.size
-        return a, f'{b}"', f'Z"{c}', f"{d}{size}{e}{size}{f}{outer}{g}", f"{h}{length}{last}"
+        sizes = a if self._left_out else f"{d}{size}{e}{size}"
+        return a, f'{b}"', f'Z"{c}', f"{sizes}{f}{outer}{g}", f"{h}{length}{last}"
 
     # ---- the TLVs ----
 

@@ -34,10 +34,11 @@ class Head(NamedTuple):
 
 
 class HeadSink(ValuesSink):
-    """Values of everything above the TLVs."""
+    """Values of everything above the TLVs, but for names that begin with one of `left_out`."""
 
-    def __init__(self) -> None:
+    def __init__(self, left_out: tuple[str, ...] = ()) -> None:
         super().__init__()
+        self._left_out = left_out
         self._decoder: MessageDecoder | None = None
         self._all_right = True
 
@@ -55,7 +56,7 @@ class HeadSink(ValuesSink):
         literals = [""]
         begun = False
         for name, value in self.into.items():
-            if name in _OF_ONE_FRAME:
+            if name in _OF_ONE_FRAME or name.startswith(self._left_out):
                 continue
             key, text = to_json({name: value})[1:-1].split(":", 1)
             separator = "," if begun else "{"

@@ -47,13 +47,14 @@ class NdjsonFormat(Format):
 
     def rows(self, store: Store, rows: Sequence[int]) -> None:
         """Print the frames of these rows."""
-        if few(rows) or not self._detail.frame:
+        if few(rows):
             super().rows(store, rows)
             return
         from qmisniff.dissect.bulk_json import BulkJson
         from qmisniff.export.batches import batches
 
-        self._bulk = self._bulk or BulkJson(self._dissector, f'{{"schema":{SCHEMA},')
+        left_out = () if self._detail.frame else _FRAME_NAMES
+        self._bulk = self._bulk or BulkJson(self._dissector, f'{{"schema":{SCHEMA},', left_out)
         for columns, places in batches(store, rows):
             for text in self._bulk.lines(columns, places, lambda row: (store.frame(row), store.context(row))):
                 self._out.write(text)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable
 
@@ -48,6 +49,15 @@ def agree(frames: Iterable[Frame]) -> None:
     everything = wanted(store, dissector, range(len(store)))
     assert lines(store, bulk) == everything
     assert lines(store, bulk) == everything  # by what was remembered
+    packets = BulkJson(dissector, OPENING, ("frame.", "tap."))
+    assert lines(store, packets) == [without_capture(line) for line in everything]
+    assert lines(store, packets) == [without_capture(line) for line in everything]
+
+
+def without_capture(line: str) -> str:
+    """The line without what no packet carries."""
+    kept = {name: value for name, value in json.loads(line).items() if not name.startswith(("frame.", "tap."))}
+    return json.dumps(kept, separators=(",", ":"))
 
 
 def carried(case: Case, message: bytes, number: int) -> Frame:
