@@ -217,7 +217,7 @@ def _count_sent(columns: Columns, places: I8, story: _Story) -> None:
     count = np.bincount(of, minlength=len(numbers))
     size = np.bincount(of, columns.orig_len[places], len(numbers))
     # The name service itself passes on what a lost node would have said.
-    own = (columns.hook[places] == Hook.LOCAL) & (columns.src_port[places] != qrtr.PORT_CONTROL)
+    own = np.isin(columns.hook[places], (Hook.LOCAL, Hook.SENT)) & (columns.src_port[places] != qrtr.PORT_CONTROL)
     own |= columns.direction[places] == Direction.OUTBOUND
     here = np.bincount(of[own], minlength=len(numbers))
     for at, number in enumerate(numbers.tolist()):

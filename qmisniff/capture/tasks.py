@@ -31,6 +31,12 @@ class Tasks:
             self._name[process.pid] = process.name
             self._process.update((thread, process.pid) for thread in process.threads if thread != process.pid)
 
+    def learn(self, thread: int, process: int, name: str) -> None:
+        """A thread that runs now, its process, and what that is called."""
+        _remember(self._name, process, name)
+        if thread != process:
+            _remember(self._process, thread, process)
+
     def created(self, parent: int, child: int, comm: str, flags: int) -> None:
         """A thread or process came to be (task_newtask)."""
         process = self._process.get(parent, parent)
