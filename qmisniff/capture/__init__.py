@@ -5,15 +5,48 @@ from __future__ import annotations
 
 import importlib
 import re
+from functools import partial
+from typing import NamedTuple
 
-from qmisniff.capture.source import Availability, Source
-from qmisniff.errors import SourceUnavailable, UsageError
+from qmisniff.capture.source import Availability, Source, View
+from qmisniff.errors import UsageError
 
-# name -> module and class; imported when asked for. The first one that can run here is "auto": never USB, where more is
-# to be seen than QMI.
+
+class Backend(NamedTuple):
+    """Where a source's class is, imported when asked for, and what it is good for."""
+
+    module: str
+    kind: str
+    view: View
+
+
+# The first one that can run here is "auto": never USB, where more is to be seen than QMI.
 BACKENDS = {
-    "kernel": ("qmisniff.capture.tap", "KernelTap"),
+    "kernel": Backend(
+        "qmisniff.capture.tap",
+        "KernelTap",
+        View("every packet that goes through this kernel, with its header and its sender", "nothing, but what is lost"),
+    ),
+    "processes": Backend(
+        "qmisniff.capture.processes",
+        "ProcessMonitor",
+        View(
+            "what processes send and receive on QRTR sockets, through strace; they run slower meanwhile",
+            "packets of the kernel and its drivers, what a process did before it was found, headers (rebuilt), io_uring",
+        ),
+    ),
+    "names": Backend(
+        "qmisniff.capture.name_service",
+        "NameService",
+        View("services that are announced and withdrawn", "messages, who asks for a service, processes"),
+    ),
+    "events": Backend(
+        "qmisniff.capture.trace_events",
+        "TraceEvents",
+        View("what the kernel's name server is told: services, and who asks", "messages, payloads, processes"),
+    ),
 }
+_USB_VIEW = View("everything on the bus: QMUX and MBIM among it", "QRTR")
 _USBMON = re.compile("usbmon[0-9]{1,3}", re.ASCII)
 # Another machine's kernel through a shell there: what its name begins with, and how it goes on.
 REMOTE = {"ssh": "ssh://USER@HOST", "adb": "adb:SERIAL", "exec": "exec:COMMAND"}
@@ -29,10 +62,12 @@ def names() -> list[str]:
 def open_source(spec: str) -> Source:
     """The source a user names, ready to be opened: one of `names`, "auto", or another machine (ssh://, adb:, exec:).
 
-    Raises UsageError for an unknown name, SourceUnavailable when "auto" finds none that can run here.
+    Raises UsageError for an unknown name.
     """
     if spec == "auto":
-        return _first()
+        from qmisniff.capture.auto import Auto
+
+        return Auto({name: (partial(_make, name), backend.view) for name, backend in BACKENDS.items()})
     if spec.partition(":")[0] in REMOTE and ":" in spec:
         from qmisniff.capture.remote import RemoteTarget
         from qmisniff.capture.tap import KernelTap
@@ -53,14 +88,9 @@ def probe(name: str) -> Availability:
         source.close()
 
 
-def _first() -> Source:
-    states = []
-    for name in BACKENDS:
-        source = _make(name)
-        states.append(source.probe())
-        if states[-1].ok:
-            return source
-    raise SourceUnavailable(states[0].reason, states[0].remedy)
+def view(name: str) -> View:
+    """What the source `name`, one of `names`, sees and what it cannot see."""
+    return BACKENDS[name].view if name in BACKENDS else _USB_VIEW
 
 
 def _make(name: str) -> Source:
@@ -68,6 +98,6 @@ def _make(name: str) -> Source:
         from qmisniff.capture.usbmon import UsbMonitor
 
         return UsbMonitor(name)
-    module, kind = BACKENDS[name]
-    source: Source = getattr(importlib.import_module(module), kind)()
+    backend = BACKENDS[name]
+    source: Source = getattr(importlib.import_module(backend.module), backend.kind)()
     return source

@@ -23,7 +23,7 @@ from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
 TASKS = ("execve", "?execveat", "?clone", "?clone3", "?fork", "?vfork", "?prctl")
 _CLONES = frozenset({"clone", "clone3", "fork", "vfork"})
 _NAME = 15  # bytes of a process' name, without its NUL
-_MOST = 1 << 14  # sockets and local datagrams remembered: old ones make room
+_MOST = 1 << 13  # sockets and local datagrams remembered: old ones make room
 _UNKNOWN = Address(header.NODE_BCAST, 0)  # no packet has it as its source
 _TYPES = range(1, 14)
 _Local = tuple[Address, Address, int]  # source, destination and payload's hash of a datagram within this node
@@ -63,6 +63,15 @@ class Followed:
         self._sockets.move_to_end(inode)
         if len(self._sockets) > _MOST:
             self._sockets.popitem(last=False)
+
+    def knows(self, inode: int) -> bool:
+        """Whether a socket is one of QRTR's."""
+        return inode in self._sockets
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are frames to be given away."""
+        return bool(self._ready)
 
     def missed(self, calls: int) -> None:
         """Count calls that cannot be read: told with the next frame."""

@@ -27,14 +27,15 @@ def run(source: Source, open_sink: Callable[[], BinaryIO], count: int | None, na
     """
     with _signals() as caught, source:
         sink = open_sink()
-        for note in source.notes:
-            print(f"qmisniff: {plain(note)}", file=narration)
+        notes = _Notes(source, narration)
+        notes.tell()
         print(f"capturing from {source.origin.name}, ctrl+c ends", file=narration, flush=True)
         try:
             writer = Writer(sink)
             try:
-                _pump(source, writer, sink, count, caught)
+                _pump(source, writer, sink, count, caught, notes)
             finally:
+                notes.tell()
                 writer.close(source.statistics.lost)
         except BrokenPipeError:
             raise
@@ -53,9 +54,27 @@ def run(source: Source, open_sink: Callable[[], BinaryIO], count: int | None, na
     return 0
 
 
-def _pump(source: Source, writer: Writer, sink: BinaryIO, count: int | None, caught: list[int]) -> None:
+class _Notes:
+    """Tells a source's notes as they come."""
+
+    def __init__(self, source: Source, narration: TextIO) -> None:
+        self._source = source
+        self._narration = narration
+        self._told = 0
+
+    def tell(self) -> None:
+        notes = self._source.notes
+        for note in notes[self._told :]:
+            print(f"qmisniff: {plain(note)}", file=self._narration, flush=True)
+        self._told = len(notes)
+
+
+def _pump(
+    source: Source, writer: Writer, sink: BinaryIO, count: int | None, caught: list[int], notes: _Notes
+) -> None:
     left = count
     while (frames := source.read(_PATIENCE)) is not None:
+        notes.tell()
         if left is not None:
             frames = frames[:left]
             left -= len(frames)

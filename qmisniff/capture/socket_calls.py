@@ -15,7 +15,7 @@ from qmisniff.capture.strace_lines import Call, Text, Value
 AF_QIPCRTR = 42
 # What to trace. "?": not every processor has it.
 DATAGRAMS = (
-    "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "?recvmmsg", "recvmmsg_time64", "?send", "?recv",
+    "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "?recvmmsg", "?recvmmsg_time64", "?send", "?recv",
     "read", "readv", "write", "writev",
 )  # fmt: skip
 ADDRESSES = ("socket", "bind", "connect", "getsockname")

@@ -18,6 +18,13 @@ class Availability(NamedTuple):
     remedy: str = ""
 
 
+class View(NamedTuple):
+    """What a kind of source sees, and what it cannot see."""
+
+    sees: str
+    misses: str
+
+
 class Statistics(NamedTuple):
     """What a source has seen so far. `lost` packets were seen by the kernel but never became frames."""
 
@@ -39,7 +46,10 @@ class Source(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What a user should know about this capture, one line each: what is not seen, what was cleaned up."""
+        """What a user should know about this capture, one line each: what is not seen, what was cleaned up.
+
+        New ones may be added at the end while it runs.
+        """
 
     def probe(self) -> Availability:
         """Whether it can run here, without changing anything."""

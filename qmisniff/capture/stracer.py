@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from qmisniff.capture.followed import TASKS
 from qmisniff.capture.socket_calls import ADDRESSES, DATAGRAMS
+from qmisniff.capture.socket_scan import state
 from qmisniff.capture.strace_lines import OPTIONS, Call, Calls, Lines
 
 _TRACED = "trace=" + ",".join((*ADDRESSES, *DATAGRAMS, *TASKS))
@@ -34,16 +35,13 @@ class Refusal(NamedTuple):
 
 
 class Stracer:
-    """One strace. Raises OSError when it cannot be started.
-
-    `lost` counts lines that could not be understood; `said` is what it complained about, line by line, beside
-    `refusals`.
-    """
+    """One strace. Raises OSError when it cannot be started. `said` is what it complained about, line by line."""
 
     def __init__(self, processes: Sequence[int]) -> None:
-        self.processes = tuple(processes)
         self.said: list[str] = []
-        self.refusals: list[Refusal] = []
+        self._attaching = set(processes)
+        self._refusals: list[Refusal] = []
+        self._told_lost = 0
         self._calls = Calls()
         self._lines = Lines()
         self._complaints = b""
@@ -79,10 +77,27 @@ class Stracer:
         """What to wait for before `calls`."""
         return self._output, self._errors
 
-    @property
     def lost(self) -> int:
-        """Lines that could not be understood."""
-        return self._calls.garbled + self._lines.overlong
+        """Lines that could not be understood since the last time."""
+        lost = self._calls.garbled + self._lines.overlong
+        fresh, self._told_lost = lost - self._told_lost, lost
+        return fresh
+
+    def refused(self) -> list[Refusal]:
+        """The processes it may not trace, since the last time; not those that had gone when it came."""
+        refusals, self._refusals = self._refusals, []
+        self._attaching -= {each.process for each in refusals}
+        return [each for each in refusals if state(each.process) is not None]
+
+    def attaching(self) -> set[int]:
+        """The processes that it does not trace yet."""
+        if self._ended:
+            self._attaching.clear()
+        for process in list(self._attaching):
+            found = state(process)
+            if found is None or found.tracer == self.pid:
+                self._attaching.remove(process)
+        return self._attaching
 
     @property
     def exit(self) -> int | None:
@@ -119,7 +134,7 @@ class Stracer:
             text = line.decode("utf-8", "backslashreplace").removeprefix("strace: ")
             found = _REFUSED.search(text)
             if found is not None:
-                self.refusals.append(Refusal(int(found[1]), found[2]))
+                self._refusals.append(Refusal(int(found[1]), found[2]))
             else:
                 self.said.append(text)
 
