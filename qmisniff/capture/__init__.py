@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 from functools import partial
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ BACKENDS = {
         "ProcessMonitor",
         View(
             "what processes send and receive on QRTR sockets, through strace; they run slower meanwhile",
-            "packets of the kernel and its drivers, what a process did before it was found, headers (rebuilt), io_uring",
+            "the kernel's own packets, what a process did before it was found, io_uring; headers are rebuilt",
         ),
     ),
     "names": Backend(
@@ -48,6 +49,7 @@ BACKENDS = {
 }
 _USB_VIEW = View("everything on the bus: QMUX and MBIM among it", "QRTR")
 _USBMON = re.compile("usbmon[0-9]{1,3}", re.ASCII)
+_RUN = "run:"
 # Another machine's kernel through a shell there: what its name begins with, and how it goes on.
 REMOTE = {"ssh": "ssh://USER@HOST", "adb": "adb:SERIAL", "exec": "exec:COMMAND"}
 
@@ -73,8 +75,18 @@ def open_source(spec: str) -> Source:
         from qmisniff.capture.tap import KernelTap
 
         return KernelTap(RemoteTarget(spec), name=spec)
+    if spec.startswith(_RUN):
+        from qmisniff.capture.processes import ProcessMonitor
+
+        try:
+            command = shlex.split(spec.removeprefix(_RUN))
+        except ValueError as error:
+            raise UsageError(f"{spec!r}: {error}") from None
+        if not command:
+            raise UsageError("run: names no command", "as in 'run:qmicli -d qrtr://0 --dms-get-ids'")
+        return ProcessMonitor(command, name=spec)
     if spec not in BACKENDS and not _USBMON.fullmatch(spec):
-        known = ", ".join(["auto", *BACKENDS, "usbmonN", *REMOTE.values()])
+        known = ", ".join(["auto", *BACKENDS, "run:COMMAND", "usbmonN", *REMOTE.values()])
         raise UsageError(f"there is no source {spec!r}", f"there is {known}")
     return _make(spec)
 

@@ -13,7 +13,7 @@ Make = Callable[[], Source]
 
 
 class Auto(Opened):
-    """Whichever of `sources`, by name and in this order, can be opened first. Its notes say which, and why it is that."""
+    """Whichever of `sources`, by name and in this order, can be opened first. Its notes say which, and why."""
 
     def __init__(self, sources: Mapping[str, tuple[Make, View]]) -> None:
         self._sources = sources

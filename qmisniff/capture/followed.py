@@ -8,9 +8,9 @@ that are both followed is seen at both ends, and told once, as sent.
 from __future__ import annotations
 
 import heapq
-import os
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
 
 from qmisniff.capture import header
 from qmisniff.capture.header import Address
@@ -28,12 +28,16 @@ _UNKNOWN = Address(header.NODE_BCAST, 0)  # no packet has it as its source
 _TYPES = range(1, 14)
 _Local = tuple[Address, Address, int]  # source, destination and payload's hash of a datagram within this node
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
 
 class Followed:
     """Calls in, frames out. `node` is this node's number.
 
     Counters: `lost` calls that were not understood, `truncated` datagrams of which not every byte was seen, `unknown`
-    addresses that could not be found out.
+    own addresses that could not be found out, `guessed` senders that a call did not tell: whoever the socket last
+    wrote to.
     """
 
     def __init__(
@@ -43,7 +47,7 @@ class Followed:
         ask_ends: Callable[[int, int, int], Ends],
         ask_state: Callable[[int], State | None],
     ) -> None:
-        self.lost = self.truncated = self.unknown = 0
+        self.lost = self.truncated = self.unknown = self.guessed = 0
         self._origin = origin
         self._node = node
         self._ask_ends = ask_ends
@@ -51,6 +55,7 @@ class Followed:
         self._tasks = Tasks()
         self._seen: OrderedDict[int, None] = OrderedDict()  # threads that somebody was asked about
         self._sockets: OrderedDict[int, Ends] = OrderedDict()  # by inode
+        self._wrote: OrderedDict[int, Address] = OrderedDict()  # by inode: where it wrote to last
         self._sent: OrderedDict[_Local, int] = OrderedDict()  # local, not seen to arrive yet
         self._ready: list[tuple[int, int, Frame, _Local | None]] = []  # heap: time, order of arrival
         self._order = 0
@@ -59,10 +64,7 @@ class Followed:
 
     def know(self, inode: int, found: Ends) -> None:
         """Take what is known of a socket from elsewhere."""
-        self._sockets[inode] = found
-        self._sockets.move_to_end(inode)
-        if len(self._sockets) > _MOST:
-            self._sockets.popitem(last=False)
+        _keep(self._sockets, inode, found)
 
     def knows(self, inode: int) -> bool:
         """Whether a socket is one of QRTR's."""
@@ -106,9 +108,7 @@ class Followed:
     def _meet(self, thread: int) -> None:
         if thread in self._seen:
             return
-        self._seen[thread] = None
-        if len(self._seen) > _MOST:
-            self._seen.popitem(last=False)
+        _keep(self._seen, thread, None)
         known = self._ask_state(thread)
         if known is not None:
             self._tasks.learn(thread, known.process, known.name)
@@ -120,13 +120,13 @@ class Followed:
         arguments = call.arguments() or []
         match call.name, arguments:
             case ("execve", [Text(path, _), *_]) | ("execveat", [_, Text(path, _), *_]):
-                self._tasks.renamed(call.thread, _comm(os.path.basename(path)))
+                self._tasks.renamed(call.thread, _comm(path.rpartition(b"/")[2]))
             case ("prctl", [15, Text(name, _), *_]):  # PR_SET_NAME
                 self._tasks.renamed(call.thread, _comm(name))
             case (("clone" | "clone3" | "fork" | "vfork"), _):
                 flags = next((each["flags"] for each in arguments if isinstance(each, dict) and "flags" in each), 0)
-                _, name = self._tasks.process(call.thread, "")
-                self._tasks.created(call.thread, call.result, name, flags if isinstance(flags, int) else 0)
+                _, comm = self._tasks.process(call.thread, "")
+                self._tasks.created(call.thread, call.result, comm, flags if isinstance(flags, int) else 0)
 
     def _address(self, call: Call) -> None:
         """What a call tells of a socket's addresses."""
@@ -157,8 +157,13 @@ class Followed:
             own = asked.own if asked.own is not None and asked.own.port else known.own
             known = Ends(own, asked.peer or known.peer)
             self.know(inode, known)
-        own, peer = known.own or Address(self._node, 0), datagram.peer or known.peer or _UNKNOWN
-        self.unknown += (not own.port) + (peer is _UNKNOWN)
+        own, peer = known.own or Address(self._node, 0), datagram.peer or known.peer
+        self.unknown += not own.port
+        if peer is None:
+            peer = self._wrote.get(inode, _UNKNOWN)
+            self.guessed += 1
+        if datagram.sent:
+            _keep(self._wrote, inode, peer)
         source, target = (own, peer) if datagram.sent else (peer, own)
         payload = datagram.payload
         padding = header.padding(datagram.size)
@@ -198,10 +203,7 @@ class Followed:
             return False
         waiting = self._sent.get(key, 0)
         if frame.hook is Hook.SENT:
-            self._sent[key] = waiting + 1
-            self._sent.move_to_end(key)
-            if len(self._sent) > _MOST:
-                self._sent.popitem(last=False)
+            _keep(self._sent, key, waiting + 1)
             return False
         if not waiting:
             return False
@@ -210,6 +212,13 @@ class Followed:
         else:
             self._sent[key] = waiting - 1
         return True
+
+
+def _keep(table: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > _MOST:
+        table.popitem(last=False)
 
 
 def _comm(name: bytes) -> str:

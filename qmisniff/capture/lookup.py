@@ -22,7 +22,6 @@ from qmisniff.frame import Flag, Frame, Hook, Origin
 
 _AF_QIPCRTR = 42  # socket.AF_QIPCRTR is missing from a Python built without it
 _PATIENCE = 1.0  # seconds for the answers, which come at once where there is a name service
-_LOCAL_NODE = 1  # what Linux calls itself unless told otherwise: qrtr_local_nid of net/qrtr/af_qrtr.c
 _SERVER = struct.Struct("<IIIII")
 REASONS = {
     errno.EAFNOSUPPORT: "this kernel has no QRTR sockets here (module qrtr, initial network namespace)",
@@ -125,7 +124,7 @@ class RemoteLookup:
             if max(service, node, port) < 1 << 32 and version < 1 << 8 and instance < 1 << 24:
                 payload = header.server(header.NEW_SERVER, service, instance << 8 | version, Address(node, port))
                 # The name server's own node is not told: that of local addresses stands for it.
-                name_server = Address(_LOCAL_NODE, header.PORT_CTRL)
+                name_server = Address(header.LOCAL_NODE, header.PORT_CTRL)
                 frames.append(_synthetic(header.NEW_SERVER, name_server, name_server, payload, origin))
         return frames
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The source `processes`: what processes send and receive on QRTR sockets, followed by strace.
+"""The sources `processes` and `run:COMMAND`: what processes send and receive on QRTR sockets, followed by strace.
 
-For kernels that cannot be tapped. It finds every process with such a socket, also those that open one later, and
-follows it and its children. strace stops a process at each of its system calls: they run slower while they are followed.
+For kernels that cannot be tapped. `processes` finds every process with such a socket, also those that open one later,
+and follows it and its children. strace stops them at each of their system calls: they run slower meanwhile. `run:` does
+the same to a command from its start to its end, stops it only where it matters, and needs no privileges.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import select
 import shutil
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from qmisniff.capture import socket_scan
 from qmisniff.capture.followed import Followed
+from qmisniff.capture.header import LOCAL_NODE
 from qmisniff.capture.socket_calls import AF_QIPCRTR
 from qmisniff.capture.socket_scan import Scanner
 from qmisniff.capture.source import Availability, Opened, Statistics
@@ -24,7 +27,6 @@ from qmisniff.capture.stracer import Stracer, Watchdog
 from qmisniff.errors import SourceFailed, SourceUnavailable
 from qmisniff.frame import Frame, Origin
 
-_LOCAL_NODE = 1  # what Linux calls itself unless told otherwise
 _PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 _CAP_SYS_PTRACE = 1 << 19
 _INSTALL = "install the package strace (5.5 or later)"
@@ -35,13 +37,16 @@ _SHARE = 20  # a look may take one part in so many of the time
 _GRACE = 20_000_000  # nanoseconds: what strace may take to tell of a call that others have seen the effect of
 _PATIENCE = 1_000_000_000  # nanoseconds that everybody waits for a send that does not return
 _MOST_NOTES = 50
+_UNKNOWN = "own ports that could not be found out are shown as 0: their processes ended soon, or Linux is before 5.6"
+_GUESSED = "some calls do not tell the sender of what they receive: it is shown as whoever the socket wrote to last"
 
 
 class ProcessMonitor(Opened):
-    """The source `processes`."""
+    """The source `processes`; with a `command`, the source `run:COMMAND` called `name`."""
 
-    def __init__(self) -> None:
-        self.origin = Origin("processes", "processes", "CLOCK_REALTIME, of the call (sent) or its return (received)")
+    def __init__(self, command: Sequence[str] = (), name: str = "processes") -> None:
+        self.origin = Origin("processes", name, "CLOCK_REALTIME, of the call (sent) or its return (received)")
+        self._command = command
         self.notes: tuple[str, ...] = ()
         self._scanner = Scanner()
         self._stracers: list[Stracer] = []
@@ -51,7 +56,7 @@ class ProcessMonitor(Opened):
         self._next_look = 0.0
         self._frames = 0
         self._stop_by: float | None = None
-        self._told_unknown = False
+        self._told: set[str] = set()
         self._failure: SourceFailed | None = None
 
     @property
@@ -67,11 +72,15 @@ class ProcessMonitor(Opened):
             return Availability(False, "strace is not installed", _INSTALL)
         if not socket_scan.has_qrtr():
             return Availability(False, "the kernel has no QRTR sockets now", "modprobe qrtr")
+        if self._command and shutil.which(self._command[0]) is None:
+            return Availability(False, f"there is no program {self._command[0]}", "it is looked for as a shell does")
         scope = _ptrace_scope()
         if scope == 3:
             return Availability(
                 False, "the kernel lets nobody trace (kernel.yama.ptrace_scope is 3)", "boot with ptrace_scope below 3"
             )
+        if self._command:
+            return Availability(True, f"a command and what it starts, by {strace}")
         if _may_trace_all():
             return Availability(True, f"every process with a QRTR socket, by {strace}")
         if scope:
@@ -88,7 +97,10 @@ class ProcessMonitor(Opened):
         try:
             self._watchdog = Watchdog()
             self._followed = Followed(self.origin, _node(), socket_scan.ends, socket_scan.state)
-            self._look()
+            if self._command:
+                self._follow(Stracer((), self._command))
+            else:
+                self._look()
             self._await()
         except OSError as error:
             self.close()
@@ -107,13 +119,13 @@ class ProcessMonitor(Opened):
         deadline = time.monotonic() + timeout
         while True:
             stopping = self._stop_by is not None
-            if not stopping and time.monotonic() >= self._next_look:
+            if not (stopping or self._command) and time.monotonic() >= self._next_look:
                 self._look()
             now = time.time_ns()
             self._take(followed)
             if self._stop_by is not None and time.monotonic() > self._stop_by:
                 self._end_all()  # it does not let go by itself
-            if self._failure is not None or (stopping and not self._stracers):
+            if self._failure is not None or ((stopping or self._command) and not self._stracers):
                 rest = followed.frames(1 << 63)
                 self._frames += len(rest)
                 if rest or self._failure is None:
@@ -126,7 +138,7 @@ class ProcessMonitor(Opened):
             left = deadline - time.monotonic()
             if frames or left <= 0:
                 return frames
-            wait = left if stopping else min(left, max(self._next_look - time.monotonic(), 0))
+            wait = left if stopping or self._command else min(left, max(self._next_look - time.monotonic(), 0))
             self._wait(min(wait, _GRACE / 1e9) if followed.waiting else wait)
 
     def stop(self) -> None:
@@ -175,11 +187,14 @@ class ProcessMonitor(Opened):
                 continue
             wanted.append(process)
         if wanted:
-            self._stracers.append(Stracer(wanted))
-            if self._watchdog is not None:
-                self._watchdog.watch(self._stracers)
+            self._follow(Stracer(wanted))
         now = time.monotonic()
         self._next_look = now + max(_EVERY, (now - began) * _SHARE)
+
+    def _follow(self, stracer: Stracer) -> None:
+        self._stracers.append(stracer)
+        if self._watchdog is not None:
+            self._watchdog.watch(self._stracers)
 
     def _await(self) -> None:
         """Wait until strace is at work. Raises SourceUnavailable when it does not come to that."""
@@ -203,11 +218,16 @@ class ProcessMonitor(Opened):
             for process, reason in each.refused():
                 self._refused.add(process)
                 self._note(f"not seen: process {process}: {reason} (root in the first namespace may trace it)")
+            if self._command:
+                for line in each.said:
+                    self._note(f"{self._command[0]}: {line}")
+                each.said.clear()
             if each.exit is not None:
                 self._end(each)
-        if followed.unknown and not self._told_unknown:
-            self._told_unknown = True
-            self._note("addresses that could not be found out are shown as port 0: their processes ended too soon")
+        for count, text in ((followed.unknown, _UNKNOWN), (followed.guessed, _GUESSED)):
+            if count and text not in self._told:
+                self._told.add(text)
+                self._note(text)
 
     def _end(self, stracer: Stracer) -> None:
         """A strace has ended: because its processes have, or because somebody killed it."""
@@ -220,10 +240,12 @@ class ProcessMonitor(Opened):
             return
         if code < 0:
             self._failure = SourceFailed(
-                f"strace was killed by signal {-code}: the processes run on, but are not seen any more",
+                f"strace was killed by signal {-code}: what it followed runs on, and is not seen any more"
+                if not self._command
+                else f"strace or {self._command[0]} was killed by signal {-code}",
                 "what was captured until then is kept; start the capture again",
             )
-        elif code and stracer.said:
+        elif code and stracer.said and not self._command:
             self._failure = SourceFailed(f"strace: {stracer.said[-1]}", "strace 5.5 or later is needed")
 
     def _wait(self, seconds: float) -> None:
@@ -262,4 +284,4 @@ def _node() -> int:
             node: int = own.getsockname()[0]
             return node
     except OSError:
-        return _LOCAL_NODE
+        return LOCAL_NODE

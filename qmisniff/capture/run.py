@@ -69,9 +69,7 @@ class _Notes:
         self._told = len(notes)
 
 
-def _pump(
-    source: Source, writer: Writer, sink: BinaryIO, count: int | None, caught: list[int], notes: _Notes
-) -> None:
+def _pump(source: Source, writer: Writer, sink: BinaryIO, count: int | None, caught: list[int], notes: _Notes) -> None:
     left = count
     while (frames := source.read(_PATIENCE)) is not None:
         notes.tell()

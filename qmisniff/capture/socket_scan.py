@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which processes have QRTR sockets, and what the addresses of these are: /proc, and a look at other processes' sockets.
+"""Which processes have QRTR sockets, and what the addresses of these are.
 
 The socket's protocol is the attribute system.sockprotoname of what /proc/PID/fd points to (net/socket.c).
 """
@@ -52,17 +52,17 @@ class Scanner:
                         yield int(folder.name), descriptor, inode
 
     def _of(self, folder: Path) -> Iterator[tuple[int, int]]:
-        for name in os.listdir(folder):
-            path = f"{folder}/{name}"
+        for entry in os.scandir(folder):
+            path = entry.path
             with contextlib.suppress(OSError, ValueError):
-                link = os.readlink(path)
+                link = os.readlink(path)  # noqa: PTH115 - there are thousands of them at each look
                 if not link.startswith("socket:["):
                     continue
                 inode = int(link[8:-1])
                 if inode in self._strangers:
                     continue
                 if os.getxattr(path, "system.sockprotoname").rstrip(b"\0") == _PROTOCOL:
-                    yield int(name), inode
+                    yield int(entry.name), inode
                 else:
                     if len(self._strangers) >= _MOST_STRANGERS:
                         self._strangers.clear()

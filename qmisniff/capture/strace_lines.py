@@ -26,7 +26,8 @@ _LINE = re.compile(
 _NEWS = re.compile(r"\d{1,10} +\d{1,11}\.\d{9} (?:\+\+\+|---) .*", re.ASCII | re.DOTALL)  # of exits and signals
 _UNFINISHED = " <unfinished ...>"
 _END = re.compile(
-    r"\) = (?P<result>-?\d{1,19}|\?)(?:<(?P<made>[^<>]*)>)?(?: [^<>]*)?(?: <(?P<seconds>\d{1,9})\.(?P<nanoseconds>\d{9})>)?",
+    r"\) = (?P<result>-?\d{1,19}|\?)(?:<(?P<made>[^<>]*)>)?(?: [^<>]*)?"
+    r"(?: <(?P<seconds>\d{1,9})\.(?P<nanoseconds>\d{9})>)?",
     re.ASCII,
 )
 # A descriptor that is a socket, at the beginning of the arguments: "socket:[INODE]" in hexadecimal.
@@ -125,7 +126,9 @@ class Calls:
 
     def oldest(self) -> int | None:
         """When the oldest of the sends that have not returned began; None where there is none."""
-        return min((began for name, began, _ in self._open.values() if name.startswith(("send", "write"))), default=None)
+        return min(
+            (began for name, began, _ in self._open.values() if name.startswith(("send", "write"))), default=None
+        )
 
 
 class Lines:

@@ -21,7 +21,8 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.facts import LOCAL
@@ -133,14 +134,23 @@ class Capture:
         self.exit: int | None = None
         self._stderr = os.fdopen(said, "rb")
 
-    def ready(self) -> None:
-        """Wait until it captures."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ready(self) -> str:
+        """Wait until it captures; what it said until then."""
         said = b""
         while b"capturing" not in said:
             line = self._stderr.readline()
             if not line:
                 raise RuntimeError(f"the capture ended: {said!r}")
             said += line
+        return said.decode()
 
     def said(self) -> str:
         """What else it wrote to its standard error, once it has ended."""

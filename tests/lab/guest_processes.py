@@ -11,27 +11,46 @@ import contextlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.lab.guest_capture import Capture, running
+from qmisniff.capture_file import Reader
+from tests.lab.guest_capture import Capture, Port, remains, running
+from tests.lab.wire import CONTROL, DEL_SERVER, NEW_SERVER, PORT_CTRL, Address, unpack_v1
 
 LAB = Path(__file__).resolve().parent
-# A process with a QRTR socket of its own, which runs what it is told: its children are followed from their start.
+# A process with a QRTR socket of its own, which forks echo clients: they are followed from their start.
 LAUNCHER = """
-import json, socket, subprocess, sys
+import ctypes, json, os, socket, sys
+from tests.lab import echo_client
 own = socket.socket(42, 2)
 print("ready", flush=True)
 for line in sys.stdin:
-    argv = json.loads(line)
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    said = child.communicate(timeout=120)[0].decode(errors="replace")
-    print(json.dumps([child.pid, child.returncode, said]), flush=True)
+    name, *sys.argv[1:] = json.loads(line)
+    child = os.fork()
+    if not child:
+        ctypes.CDLL(None).prctl(15, name.encode(), 0, 0, 0)
+        os._exit(echo_client.main())
+    print(json.dumps([child, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]), flush=True)
+"""
+# Opens a socket when it is told to, and sends what it is told, to itself.
+LATE = """
+import socket, sys
+print("ready", flush=True)
+own = None
+for line in sys.stdin:
+    own = own or socket.socket(42, 2)
+    if line.strip():
+        own.sendto(line.encode(), (own.getsockname()[0], int(sys.argv[1])))
+    else:
+        own.bind((own.getsockname()[0], int(sys.argv[1])))
+    print("done", flush=True)
 """
 
 
@@ -51,7 +70,7 @@ class Program:
         return self._out.readline()
 
     def run(self, *argv: str) -> list[Any]:
-        """Have a launcher run a program: pid, exit code, output."""
+        """Have a launcher fork an echo client called argv[0]: pid, exit code."""
         answer: list[Any] = json.loads(self.ask(json.dumps(argv)))
         return answer
 
@@ -79,36 +98,118 @@ def straces() -> list[str]:
     return found
 
 
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> bool:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not (so := bool(condition())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return so
+
+
 def conversation(out: Path) -> dict[str, Any]:
-    """Real clients and a modem; local programs that log what they send and receive."""
+    """A client of the modem from its start; then local programs that log what they send and receive."""
     python = sys.executable
     modem = Program(python, str(LAB / "modem.py"), str(out / "modem.jsonl"))
+    with running("-i", f"run:{' '.join(QMICLI)}", "-w", str(out / "run.pcapng")) as capture:
+        run = [capture.wait(60), capture.said()]
+    crossed = len((out / "modem.jsonl").read_text().splitlines())
     sample = Program(python, str(LAB / "sample_server.py"), str(out / "sample_server.jsonl"))
     launcher = Program(python, "-c", LAUNCHER)
-    clients: dict[str, list[Any]] = {}
-    began = time.monotonic()
     with running("-i", "processes", "-w", str(out / "processes.pcapng")) as capture:
-        attached = time.monotonic()
-        echo = str(LAB / "echo_client.py")
-        clients["echo-local"] = launcher.run(python, echo, str(out / "echo-local.jsonl"), "1", "100", "2100", "60000")
-        clients["echo-modem"] = launcher.run(python, echo, str(out / "echo-modem.jsonl"), "0", "1", "2100", "60000")
-        clients["qmicli"] = launcher.run("qmicli", "-d", "qrtr://0", "--dms-get-ids")
-        clients["lookup"] = launcher.run("qrtr-lookup")
-        talked = time.monotonic()
-        time.sleep(0.5)
+        traced = [tracer(each.process.pid) for each in (modem, sample, launcher)]
+        clients = {
+            name: launcher.run(name, str(out / f"{name}.jsonl"), node, *sizes)
+            for name, node, *sizes in (("echo-local", "1", "100", "2100", "60000"), ("echo-modem", "0", "1", "60000"))
+        }
         code = capture.end()
         said = capture.said()
     left = straces()
-    traced = [tracer(each.process.pid) for each in (modem, sample, launcher)]
+    after = [tracer(each.process.pid) for each in (modem, sample, launcher)]
     ends = [each.end() for each in (launcher, sample, modem)]
     return {
-        "clients": clients, "servers": {"sample_server": sample.process.pid, "modem": modem.process.pid},
-        "exit": code, "said": said, "left": left, "traced": traced, "ends": ends,
-        "seconds": [attached - began, talked - attached],
+        "run": run, "crossed": crossed, "clients": clients, "sample_server": sample.process.pid,
+        "exit": code, "said": said, "left": left, "traced": traced, "after": after, "ends": ends,
     }  # fmt: skip
 
 
-EXPERIMENTS = (conversation,)
+def faults(out: Path) -> dict[str, Any]:
+    """Somebody is killed: strace, a process that is followed, the capture. And one is traced by another already."""
+    results: dict[str, Any] = {}
+    late = Program(sys.executable, "-c", LATE, "17000")
+    victim = Program(sys.executable, "-c", LATE, "17001")
+    busy = Program(sys.executable, "-c", LATE, "17002")
+    busy.ask("")
+    other = subprocess.Popen(["strace", "-q", "-p", str(busy.process.pid), "-o", "/dev/null"])
+    until(lambda: tracer(busy.process.pid) == other.pid)
+    path = out / "strace-killed.pcapng"
+    with running("-i", "processes", "-w", str(path)) as capture:
+        late.ask("")  # opens its socket only now
+        victim.ask("")
+        found = until(lambda: tracer(late.process.pid) and tracer(victim.process.pid))
+        late.ask("before")
+        victim.ask("doomed")
+        victim.process.kill()
+        victim.process.wait()
+        late.ask("between")
+        time.sleep(0.5)
+        os.kill(tracer(late.process.pid), signal.SIGKILL)
+        results["strace"] = {
+            "found": found, "exit": capture.wait(), "said": capture.said(), "frames": payloads(path),
+            "alive": late.ask("after").strip(), "tracer": tracer(late.process.pid), "left": straces(),
+            "late": late.process.pid, "victim": victim.process.pid, "busy": busy.process.pid,
+        }  # fmt: skip
+    other.terminate()
+    other.wait()
+    path = out / "capture-killed.pcapng"
+    with running("-i", "processes", "-w", str(path)) as capture:
+        late.ask("before")
+        until(lambda: b"before" in path.read_bytes())
+        capture.end(signal.SIGKILL)
+        free = until(lambda: not tracer(late.process.pid) and not straces())
+        results["capture"] = {"free": free, "frames": payloads(path), "alive": late.ask("after").strip()}
+    results["ends"] = [late.end(), busy.end()]
+    return results
+
+
+def payloads(path: Path) -> list[list[Any]]:
+    """Process and payload of the frames of a capture."""
+    with path.open("rb") as file:
+        return [[frame.pid, unpack_v1(frame.data).payload.decode("latin-1")] for frame in Reader(file)]
+
+
+def others(out: Path) -> dict[str, Any]:
+    """The name service and the trace events; what is said of the sources; auto where the kernel cannot be tapped."""
+    offer = Port(0x4500)
+    name_server = Address(offer.address.node, PORT_CTRL)
+    offer.send(CONTROL.pack(NEW_SERVER, 0x1234, 0x0101, *offer.address), name_server)
+    results: dict[str, Any] = {}
+    for source in ("names", "events"):
+        path = out / f"{source}.pcapng"
+        with running("-i", source, "-w", str(path)) as capture:
+            offer.send(CONTROL.pack(DEL_SERVER, 0x1234, 0x0101, *offer.address), name_server)
+            offer.send(CONTROL.pack(NEW_SERVER, 0x1234, 0x0101, *offer.address), name_server)
+            time.sleep(0.5)
+            code = capture.end()
+            results[source] = {"exit": code, "said": capture.said()}
+        with path.open("rb") as file:
+            results[source]["frames"] = [
+                [frame.flags, frame.data[4], list(struct.unpack_from(f"<{len(frame.data) // 4 - 8}I", frame.data, 32))]
+                for frame in Reader(file)
+            ]
+    switch = Path("/proc/sys/kernel/ftrace_enabled")
+    switch.write_text("0")
+    with Capture("-i", "auto", "-w", str(out / "auto.pcapng")) as capture:
+        results["auto"] = {"ready": capture.ready(), "exit": capture.end()}
+    results["interfaces"] = subprocess.run(
+        [sys.executable, "-m", "qmisniff", "interfaces"], capture_output=True, text=True, check=True
+    ).stdout
+    switch.write_text("1")
+    results["remains"] = remains()
+    return results
+
+
+QMICLI = ("qmicli", "-d", "qrtr://0", "--dms-get-ids")
+EXPERIMENTS = (conversation, faults, others)
 
 
 def main() -> int:
