@@ -125,7 +125,7 @@ class Followed:
                 self._tasks.renamed(call.thread, _comm(name))
             case (("clone" | "clone3" | "fork" | "vfork"), _):
                 flags = next((each["flags"] for each in arguments if isinstance(each, dict) and "flags" in each), 0)
-                _, comm = self._tasks.process(call.thread, "")
+                _, comm = self._tasks.of(call.thread)
                 self._tasks.created(call.thread, call.result, comm, flags if isinstance(flags, int) else 0)
 
     def _address(self, call: Call) -> None:
@@ -150,7 +150,7 @@ class Followed:
 
     def _datagram(self, call: Call, where: tuple[int, int], datagram: Datagram) -> None:
         descriptor, inode = where
-        pid, comm = self._tasks.process(call.thread, "")
+        pid, comm = self._tasks.of(call.thread)
         known = self._sockets.get(inode, Ends(None, None))
         if known.own is None or (datagram.peer is None and known.peer is None):
             asked = self._ask_ends(pid, descriptor, inode)

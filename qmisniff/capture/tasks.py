@@ -53,6 +53,11 @@ class Tasks:
         if thread not in self._process:
             _remember(self._name, thread, comm)
 
+    def of(self, thread: int) -> tuple[int, str]:
+        """Process and name of a thread of which nothing else is known; "" where the name is not."""
+        process = self._process.get(thread, thread)
+        return process, self._name.get(process, "")
+
     def process(self, thread: int, comm: str) -> tuple[int, str]:
         """Process and name of a thread that calls itself `comm`; the thread's own where nothing is known."""
         process = self._process.get(thread)

@@ -8,6 +8,7 @@ OUT/processes.json under its name.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from qmisniff.capture_file import Reader
+from qmisniff.cli import main
 from tests.lab.guest_capture import Capture, Port, remains, running
 from tests.lab.wire import CONTROL, DEL_SERVER, NEW_SERVER, PORT_CTRL, Address, unpack_v1
 
@@ -39,17 +41,17 @@ for line in sys.stdin:
         os._exit(echo_client.main())
     print(json.dumps([child, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]), flush=True)
 """
-# Opens a socket when it is told to, and sends what it is told, to itself.
+# Opens sockets when it is told to, and sends what it is told from one to the other.
 LATE = """
 import socket, sys
 print("ready", flush=True)
 own = None
 for line in sys.stdin:
-    own = own or socket.socket(42, 2)
-    if line.strip():
-        own.sendto(line.encode(), (own.getsockname()[0], int(sys.argv[1])))
+    if own is None:
+        own, peer = socket.socket(42, 2), socket.socket(42, 2)
+        peer.bind((own.getsockname()[0], int(sys.argv[1])))
     else:
-        own.bind((own.getsockname()[0], int(sys.argv[1])))
+        own.sendto(line.encode(), peer.getsockname())
     print("done", flush=True)
 """
 
@@ -200,9 +202,9 @@ def others(out: Path) -> dict[str, Any]:
     switch.write_text("0")
     with Capture("-i", "auto", "-w", str(out / "auto.pcapng")) as capture:
         results["auto"] = {"ready": capture.ready(), "exit": capture.end()}
-    results["interfaces"] = subprocess.run(
-        [sys.executable, "-m", "qmisniff", "interfaces"], capture_output=True, text=True, check=True
-    ).stdout
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        main(["interfaces"])
+    results["interfaces"] = printed.getvalue()
     switch.write_text("1")
     results["remains"] = remains()
     return results
@@ -212,7 +214,7 @@ QMICLI = ("qmicli", "-d", "qrtr://0", "--dms-get-ids")
 EXPERIMENTS = (conversation, faults, others)
 
 
-def main() -> int:
+def experiment_all() -> int:
     """Run them all, or those named behind OUT; an experiment that raises leaves its traceback as its result."""
     out = Path(sys.argv[1])
     results: dict[str, Any] = {}
@@ -230,4 +232,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(experiment_all())
