@@ -22,6 +22,7 @@ RUN_ELSEWHERE = {
     r"python3 -m venv \.venv && .*": "tests/tui/test_terminal.py",
     r"qmisniff capture( -w \S+)?": "tests/lab/test_capture.py",
     r"qmisniff (capture|tui) -i '?(ssh|adb|exec):.*": "tests/lab/test_remote.py",
+    r"qmisniff capture -i 'run:.*": "tests/lab/test_processes.py",
     r"ssh root@phone qmisniff capture -w - \| qmisniff (tui|read) .*": "tests/lab/test_capture.py",
     r"qmisniff tui .*": "tests/tui/test_terminal.py",
     r"qmisniff serve .*": "tests/tui/test_serve.py",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from qmisniff.capture import header
 from qmisniff.capture.header import Address
@@ -23,10 +23,19 @@ from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
 TASKS = ("execve", "?execveat", "?clone", "?clone3", "?fork", "?vfork", "?prctl")
 _CLONES = frozenset({"clone", "clone3", "fork", "vfork"})
 _NAME = 15  # bytes of a process' name, without its NUL
+_MOST_ALIKE = 1 << 6
 _MOST = 1 << 13  # sockets and local datagrams remembered: old ones make room
 _UNKNOWN = Address(header.NODE_BCAST, 0)  # no packet has it as its source
 _TYPES = range(1, 14)
-_Local = tuple[Address, Address, int]  # source, destination and payload's hash of a datagram within this node
+
+
+class _Local(NamedTuple):
+    """A datagram that may be one within this node, its payload as a hash; the source is None where it is not known."""
+
+    source: Address | None
+    target: Address
+    payload: int
+
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -56,7 +65,7 @@ class Followed:
         self._seen: OrderedDict[int, None] = OrderedDict()  # threads that somebody was asked about
         self._sockets: OrderedDict[int, Ends] = OrderedDict()  # by inode
         self._wrote: OrderedDict[int, Address] = OrderedDict()  # by inode: where it wrote to last
-        self._sent: OrderedDict[_Local, int] = OrderedDict()  # local, not seen to arrive yet
+        self._sent: OrderedDict[tuple[Address, int], list[Address]] = OrderedDict()  # not seen to arrive
         self._ready: list[tuple[int, int, Frame, _Local | None]] = []  # heap: time, order of arrival
         self._order = 0
         self._last = 0  # time of the last frame given away
@@ -99,7 +108,9 @@ class Followed:
         found = []
         while self._ready and self._ready[0][0] < until:
             _, _, frame, local = heapq.heappop(self._ready)
-            if not self._doubled(frame, local):
+            if self._doubled(frame, local):
+                self._untold += frame.lost
+            else:
                 # One that waited long to be sent went out somewhere between its call and its return.
                 self._last = max(self._last, frame.ts_ns)
                 found.append(frame if frame.ts_ns == self._last else frame._replace(ts_ns=self._last))
@@ -193,24 +204,28 @@ class Followed:
             lost=lost,
             origin=self._origin,
         )
-        local = (source, target, hash(payload)) if direction is Direction.UNKNOWN else None
+        guessed = datagram.peer is None and known.peer is None
+        local = None
+        if direction is Direction.UNKNOWN or guessed:
+            local = _Local(None if guessed else source, target, hash(payload))
         heapq.heappush(self._ready, (when, self._order, frame, local))
         self._order += 1
 
-    def _doubled(self, frame: Frame, key: _Local | None) -> bool:
+    def _doubled(self, frame: Frame, local: _Local | None) -> bool:
         """Whether a frame is the other end of one that was told."""
-        if key is None:
+        if local is None:
             return False
-        waiting = self._sent.get(key, 0)
+        key = (local.target, local.payload)
+        waiting = self._sent.get(key, [])
         if frame.hook is Hook.SENT:
-            _keep(self._sent, key, waiting + 1)
+            if local.source is not None and len(waiting) < _MOST_ALIKE:
+                _keep(self._sent, key, [*waiting, local.source])
             return False
+        if not waiting or (local.source is not None and local.source not in waiting):
+            return False
+        waiting.remove(local.source or waiting[0])
         if not waiting:
-            return False
-        if waiting == 1:
             del self._sent[key]
-        else:
-            self._sent[key] = waiting - 1
         return True
 
 

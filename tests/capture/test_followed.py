@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qmisniff.capture import header
 from qmisniff.capture.followed import Followed
@@ -63,6 +67,60 @@ def receive(data: bytes, sender: Address) -> str:
 
 def packet(kind: int, source: Address, target: Address, payload: bytes) -> bytes:
     return header.header(kind, source, target, len(payload)) + payload + header.padding(len(payload))
+
+
+RECORDED = Path(__file__).with_name("strace-6.1.txt")  # two sockets of a program in the lab's guest
+
+
+def recorded(ends: Mapping[int, Ends]) -> tuple[Calls, Followed]:
+    calls, followed = (
+        Calls(),
+        Followed(Origin("processes"), 1, lambda *where: ends.get(where[2], NOTHING), lambda _: None),
+    )
+    for line in RECORDED.read_bytes().splitlines():
+        call = calls.feed(line)
+        if call is not None:
+            followed.take(call)
+    return calls, followed
+
+
+def test_what_strace_printed_of_a_real_program() -> None:
+    """Of every kind of call; what was only peeked at, failed or went through other sockets is not among it."""
+    calls, followed = recorded({9811: Ends(OWN, LOCAL)})
+    control = Address(1, header.PORT_CTRL)
+    end = header.server(header.NEW_SERVER, 0, 0, Address(0, 0))
+    wanted = [
+        (Hook.SENT, 127, packet(1, OWN, LOCAL, data)) for data in (b"hello", b"abcdef", b"written", b"w1w2", b"")
+    ] + [
+        (Hook.SENT, 127, packet(1, OWN, control, header.server(header.NEW_LOOKUP, 0, 0, Address(0, 0)))),
+        (Hook.RECEIVED, 127, packet(header.NEW_SERVER, control, OWN, end)),
+        (Hook.SENT, 127, packet(1, OWN, LOCAL, bytes(200))),
+        (Hook.SENT, 129, packet(1, OWN, LOCAL, b"from child")),
+    ]
+    # recvmsg says that it cut what it received: it is not the same as what was sent.
+    wanted.insert(2, (Hook.RECEIVED, 127, packet(1, OWN, LOCAL, b"abc")))
+    frames = followed.frames(END)
+    assert [(frame.hook, frame.pid, frame.data) for frame in frames] == wanted
+    assert [frame.flags for frame in frames].count(Flag.HEADER_REBUILT | Flag.TRUNCATED) == followed.truncated == 1
+    assert {frame.comm for frame in frames} == {"python3"}
+    assert (calls.garbled, followed.lost) == (0, 0)
+
+
+@given(st.data())
+def test_a_recording_that_was_tampered_with_raises_nothing(data: st.DataObject) -> None:
+    """Lines cut, doubled, left out and mixed: whatever comes of it has a header and a known process or none."""
+    lines = RECORDED.read_bytes().splitlines()
+    chosen = data.draw(st.lists(st.sampled_from(lines), max_size=20))
+    calls, followed = Calls(), Followed(Origin("processes"), 1, lambda *_: NOTHING, lambda _: None)
+    for line in chosen:
+        start, stop = sorted(data.draw(st.tuples(st.integers(0, len(line)), st.integers(0, len(line)))))
+        for each in (line, line[:stop], line[:start] + line[stop:]):
+            call = calls.feed(each)
+            if call is not None:
+                followed.take(call)
+    frames = followed.frames(END)
+    assert all(len(frame.data) >= header.SIZE and frame.orig_len >= len(frame.data) for frame in frames)
+    assert [frame.ts_ns for frame in frames] == sorted(frame.ts_ns for frame in frames)
 
 
 def test_a_conversation_with_the_modem() -> None:

@@ -52,7 +52,7 @@ def test_what_is_missing_is_said_with_a_remedy(
     monkeypatch.setattr(socket_scan, "has_qrtr", lambda: broken.get("has_qrtr", True))
     monkeypatch.setattr(processes, "_ptrace_scope", lambda: broken.get("scope", 0))
     monkeypatch.setattr(processes, "_may_trace_all", lambda: broken.get("rights", True))
-    monkeypatch.setattr(processes.shutil, "which", lambda name: broken.get("strace", "/usr/bin/strace"))
+    monkeypatch.setattr(shutil, "which", lambda name: broken.get("strace", "/usr/bin/strace"))
     state = ProcessMonitor().probe()
     assert not state.ok and said in state.reason and state.remedy
     with pytest.raises(SourceUnavailable, match=said):

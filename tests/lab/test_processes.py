@@ -68,7 +68,7 @@ def test_a_command_is_seen_from_its_start_to_its_end(out: Path) -> None:
     ]
     found = frames(out / "run.pcapng")
     seen = [(frame.hook, ends) for frame, ends in unpacked(found) if frame.direction is not Direction.UNKNOWN]
-    assert len(wanted) >= 4 and seen == wanted
+    assert len(wanted) >= 2 and seen == wanted
     assert {frame.comm for frame in found} == {"qmicli"} and len({frame.pid for frame in found}) == 1
     assert {frame.flags for frame in found} == {Flag.HEADER_REBUILT}
     assert [frame.ts_ns for frame in found] == sorted(frame.ts_ns for frame in found)
