@@ -20,6 +20,7 @@ from pathlib import Path
 from qmisniff.capture import socket_scan
 from qmisniff.capture.followed import Followed
 from qmisniff.capture.header import LOCAL_NODE
+from qmisniff.capture.lookup import ServiceLookup
 from qmisniff.capture.socket_calls import AF_QIPCRTR
 from qmisniff.capture.socket_scan import Scanner
 from qmisniff.capture.source import Availability, Opened, Statistics
@@ -54,6 +55,8 @@ class ProcessMonitor(Opened):
         self._followed: Followed | None = None
         self._refused: set[int] = set()  # processes that cannot be followed
         self._next_look = 0.0
+        self._early: list[Frame] = []
+        self._started = False
         self._frames = 0
         self._stop_by: float | None = None
         self._told: set[str] = set()
@@ -97,11 +100,10 @@ class ProcessMonitor(Opened):
         try:
             self._watchdog = Watchdog()
             self._followed = Followed(self.origin, _node(), socket_scan.ends, socket_scan.state)
-            if self._command:
-                self._follow(Stracer((), self._command))
-            else:
+            self._early = self._services()
+            if not self._command:
                 self._look()
-            self._await()
+                self._await()
         except OSError as error:
             self.close()
             raise SourceUnavailable(f"strace cannot be run: {error.strerror}", _INSTALL) from None
@@ -116,6 +118,12 @@ class ProcessMonitor(Opened):
             return None
         if self._failure is not None:
             raise self._failure
+        if self._early:
+            early, self._early = self._early, []
+            self._frames += len(early)
+            return early
+        if self._command and not self._started and self._stop_by is None:
+            self._start()  # only now: what it does at once would else wait for us to get ready
         deadline = time.monotonic() + timeout
         while True:
             stopping = self._stop_by is not None
@@ -125,7 +133,7 @@ class ProcessMonitor(Opened):
             self._take(followed)
             if self._stop_by is not None and time.monotonic() > self._stop_by:
                 self._end_all()  # it does not let go by itself
-            if self._failure is not None or ((stopping or self._command) and not self._stracers):
+            if self._failure is not None or ((stopping or self._started) and not self._stracers):
                 rest = followed.frames(1 << 63)
                 self._frames += len(rest)
                 if rest or self._failure is None:
@@ -161,6 +169,24 @@ class ProcessMonitor(Opened):
         for each in self._stracers:
             each.close()
         self._stracers = []
+
+    def _services(self) -> list[Frame]:
+        """The services there are, so that the capture is complete in itself."""
+        lookup = ServiceLookup()
+        found = lookup.answers(self.origin, wait=True)
+        if lookup.problem:
+            self._note(f"services of before the capture are not known: {lookup.problem}")
+        lookup.close()
+        return found
+
+    def _start(self) -> None:
+        """Start the command. Raises SourceFailed when that is not possible."""
+        self._started = True
+        try:
+            self._follow(Stracer((), self._command))
+        except OSError as error:
+            self._failure = SourceFailed(f"strace cannot be run: {error.strerror}", _INSTALL)
+            raise self._failure from None
 
     def _look(self) -> None:
         """Follow what has a QRTR socket and is not followed yet."""

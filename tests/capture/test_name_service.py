@@ -68,7 +68,7 @@ def _qrtr(monkeypatch: pytest.MonkeyPatch) -> None:
 def names(*sockets: Socket) -> NameService:
     """The source, whose sockets are the ones given; the first is the probe's."""
     left: Iterator[Socket] = iter((Socket(), *sockets))
-    return NameService(lambda: next(left))
+    return NameService(lambda: next(left))  # type: ignore[arg-type,return-value]
 
 
 def test_services_come_and_go() -> None:

@@ -40,7 +40,7 @@ def frames(path: Path) -> list[Frame]:
         reader = Reader(stream)
         found = list(reader)
     assert not reader.damage
-    return found
+    return [frame for frame in found if not frame.flags & Flag.SYNTHETIC]
 
 
 def unpacked(found: list[Frame]) -> Iterator[tuple[Frame, Ends]]:
@@ -59,7 +59,9 @@ def test_a_command_is_seen_from_its_start_to_its_end(out: Path) -> None:
     told = result(out, "conversation")
     code, said = told["run"]
     assert code == 0 and "IMEI" in said, said
-    crossed = [(line.direction, wire.unpack_v1(line.data)) for line in read_log(out / "modem.jsonl")[: told["crossed"]]]
+    crossed = [
+        (line.direction, wire.unpack_v1(line.data)) for line in read_log(out / "modem.jsonl")[slice(*told["crossed"])]
+    ]
     data = {"rx": Hook.SENT, "tx": Hook.RECEIVED}
     wanted = [
         (data[direction], (packet.source, packet.destination, packet.payload))
@@ -72,6 +74,9 @@ def test_a_command_is_seen_from_its_start_to_its_end(out: Path) -> None:
     assert {frame.comm for frame in found} == {"qmicli"} and len({frame.pid for frame in found}) == 1
     assert {frame.flags for frame in found} == {Flag.HEADER_REBUILT}
     assert [frame.ts_ns for frame in found] == sorted(frame.ts_ns for frame in found)
+    with (out / "run.pcapng").open("rb") as stream:
+        services = [frame for frame in Reader(stream) if frame.flags & Flag.SYNTHETIC]
+    assert len(services) >= 8 and {frame.data[4] for frame in services} == {wire.NEW_SERVER}
     lookup = [ends for frame, ends in unpacked(found) if ends[0].port == wire.PORT_CTRL]
     assert lookup and all(payload[0] == wire.NEW_SERVER for _, _, payload in lookup)
 
