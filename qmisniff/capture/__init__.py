@@ -62,7 +62,8 @@ def names() -> list[str]:
 
 
 def open_source(spec: str) -> Source:
-    """The source a user names, ready to be opened: one of `names`, "auto", or another machine (ssh://, adb:, exec:).
+    """The source a user names, ready to be opened: one of `names`, "auto", a command (run:), or another
+    machine (ssh://, adb:, exec:).
 
     Raises UsageError for an unknown name.
     """

@@ -128,7 +128,7 @@ class ProcessMonitor(Opened):
         while True:
             stopping = self._stop_by is not None
             if not (stopping or self._command) and time.monotonic() >= self._next_look:
-                self._look()
+                self._look_again()
             now = time.time_ns()
             self._take(followed)
             if self._stop_by is not None and time.monotonic() > self._stop_by:
@@ -216,6 +216,14 @@ class ProcessMonitor(Opened):
             self._follow(Stracer(wanted))
         now = time.monotonic()
         self._next_look = now + max(_EVERY, (now - began) * _SHARE)
+
+    def _look_again(self) -> None:
+        try:
+            self._look()
+        except OSError as error:
+            self._failure = SourceFailed(
+                f"no further process can be followed: {error.strerror}", "what was captured until then is kept"
+            )
 
     def _follow(self, stracer: Stracer) -> None:
         self._stracers.append(stracer)

@@ -20,6 +20,7 @@ from qmisniff.capture.strace_lines import OPTIONS, Call, Calls, Lines
 _TRACED = "trace=" + ",".join((*ADDRESSES, *DATAGRAMS, *TASKS))
 _PIPE = 1 << 20  # bytes: what strace may be ahead of us before it, and the traced, wait
 _AT_ONCE = 1 << 20
+_MOST_AT_ONCE = 16
 _PATIENCE = 5.0  # seconds for strace to let go
 _REFUSED = re.compile(r"attach: ptrace\([^)]*?,? ?(\d{1,10})\): (.{1,80})", re.ASCII)
 _MOST_SAID = 1 << 16
@@ -117,7 +118,9 @@ class Stracer:
         """The calls it has told of since the last time."""
         ended = self._process.poll() is not None  # before the last look: nothing is written after it
         self._listen()
-        while not self._ended:
+        for _ in range(_MOST_AT_ONCE):
+            if self._ended:
+                return
             try:
                 data = os.read(self._output, _AT_ONCE)
             except BlockingIOError:

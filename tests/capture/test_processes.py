@@ -69,6 +69,21 @@ def test_a_command_ends_the_capture_with_itself() -> None:
 
 
 @pytest.mark.usefixtures("qrtr")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_cannot_be_looked_for_any_more_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scanner, "sockets", lambda self: iter([]))
+    with ProcessMonitor() as source:
+
+        def refuse(self: Scanner) -> None:
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(Scanner, "sockets", refuse)
+        with pytest.raises(SourceFailed, match="no further process can be followed: Too many open files"):
+            for _ in range(20):
+                source.read(0.1)
+
+
+@pytest.mark.usefixtures("qrtr")
 def test_a_command_that_is_not_there() -> None:
     with pytest.raises(SourceUnavailable, match="no program no-such-program"):
         ProcessMonitor(["no-such-program"], "run:no-such-program").open()
