@@ -82,7 +82,7 @@ class ProcessMonitor(Opened):
             return Availability(
                 False, "the kernel lets nobody trace (kernel.yama.ptrace_scope is 3)", "boot with ptrace_scope below 3"
             )
-        if self._command:
+        if self._command and scope < 2:
             return Availability(True, f"a command and what it starts, by {strace}")
         if _may_trace_all():
             return Availability(True, f"every process with a QRTR socket, by {strace}")

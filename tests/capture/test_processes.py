@@ -84,6 +84,14 @@ def test_what_cannot_be_looked_for_any_more_ends_it(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("qrtr")
+def test_a_command_may_be_followed_by_anybody_unless_the_kernel_forbids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_may_trace_all", lambda: False)
+    for scope, ok in ((0, True), (1, True), (2, False), (3, False)):
+        monkeypatch.setattr(processes, "_ptrace_scope", lambda scope=scope: scope)
+        assert ProcessMonitor(["sh"], "run:sh").probe().ok == ok
+
+
+@pytest.mark.usefixtures("qrtr")
 def test_a_command_that_is_not_there() -> None:
     with pytest.raises(SourceUnavailable, match="no program no-such-program"):
         ProcessMonitor(["no-such-program"], "run:no-such-program").open()
