@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+# -y, not -yy: that looks for a QRTR socket among all protocols of sock_diag, at every call, and loads their modules.
 OPTIONS = (
     "-f", "-q", "-y", "-a", "1", "-xx", "-X", "raw", "-s", "65536", "-e", "signal=none",
     "--absolute-timestamps=format:unix,precision:ns", "--syscall-times=ns",

@@ -100,7 +100,7 @@ def straces() -> list[str]:
     return found
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> bool:
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> bool:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not (so := bool(condition())) and time.monotonic() < deadline:
@@ -161,7 +161,9 @@ def faults(out: Path) -> dict[str, Any]:
         victim.process.wait()
         late.ask("between")
         time.sleep(0.5)
-        os.kill(tracer(late.process.pid), signal.SIGKILL)
+        if not (strace := tracer(late.process.pid)):
+            raise RuntimeError(f"nobody traces it; found: {found}; {capture.end()} {capture.said()}")  # 0: all of us
+        os.kill(strace, signal.SIGKILL)
         results["strace"] = {
             "found": found, "exit": capture.wait(), "said": early + capture.said(), "frames": payloads(path),
             "alive": late.ask("after").strip(), "tracer": tracer(late.process.pid),
