@@ -40,6 +40,8 @@ class Hook(IntEnum):
     TRANSMIT = 2  # an endpoint's xmit function or qrtr_node_enqueue: to another node
     LOCAL = 3  # qrtr_local_enqueue: between ports of this node
     LOOKUP = 4  # an answer of the name service, written by the capture itself
+    SENT = 5  # a process' call that sent it, followed by strace
+    RECEIVED = 6  # a process' call that received it
 
 
 class Flag(IntFlag):
@@ -47,7 +49,7 @@ class Flag(IntFlag):
 
     SYNTHETIC = 1  # never on a wire: written by the capture (service lookup)
     TRUNCATED = 2  # data is shorter than orig_len
-    HEADER_REBUILT = 4  # the QRTR header was not in the tapped memory, it was rebuilt from the function's arguments
+    HEADER_REBUILT = 4  # the QRTR header was not in the tapped memory, it was rebuilt from addresses told beside
 
 
 class Origin(NamedTuple):

@@ -25,6 +25,7 @@ RUN_ELSEWHERE = {
     r"qmisniff capture .*-[abPVY] .*|qmisniff capture -[PV]": "tests/test_cli_capture.py",
     r"qmisniff capture .* --systemd-unit .*|mkdir -p /var/lib/qmisniff|systemctl .*": "tests/capture/test_systemd.py",
     r"qmisniff (capture|tui) -i '?(ssh|adb|exec):.*": "tests/lab/test_remote.py",
+    r"qmisniff capture -i 'run:.*": "tests/lab/test_processes.py",
     r"ssh root@phone qmisniff capture -w - \| qmisniff (tui|read) .*": "tests/lab/test_capture.py",
     r"qmisniff tui .*": "tests/tui/test_terminal.py",
     r"qmisniff serve .*": "tests/tui/test_serve.py",

@@ -14,7 +14,6 @@ from qmisniff.analysis.packets import NONE, OTHER, Packets, end_condition, end_t
 from qmisniff.analysis.rows import Cancel, Rows, never
 from qmisniff.analysis.table import Table
 from qmisniff.dissect import Dissector
-from qmisniff.frame import Direction
 from qmisniff.protocol import qmi
 from qmisniff.protocol.arrays import I8, U8, Mask, Numbers
 from qmisniff.store import Store
@@ -55,7 +54,6 @@ def conversations(store: Store, dissector: Dissector, rows: Rows, cancel: Cancel
     ends = found.source[groups.first], found.target[groups.first]
     server = np.where(ends[0] == client, ends[1], ends[0])
     sent = found.source == client[groups.of]
-    own = found.direction != Direction.INBOUND  # what came from elsewhere was not sent by the process that was running
     request = found.kind == qmi.REQUEST
     return Conversations(
         client,
@@ -74,8 +72,8 @@ def conversations(store: Store, dissector: Dissector, rows: Rows, cancel: Cancel
         groups.counts(found.kind == qmi.INDICATION),
         groups.counts(found.failed),
         groups.counts(request & (found.partner == NONE)),
-        tasks_of(groups, found.task, sent & own),
-        tasks_of(groups, found.task, ~sent & own),
+        tasks_of(groups, found.task, sent & found.own),
+        tasks_of(groups, found.task, ~sent & found.own),
     )
 
 

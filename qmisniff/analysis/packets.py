@@ -13,7 +13,7 @@ import numpy as np
 from qmisniff.analysis.rows import Cancel, Cancelled, Rows, never, partners, pieces, times
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.transport import address
-from qmisniff.frame import Link
+from qmisniff.frame import Direction, Hook, Link
 from qmisniff.protocol import qmi, qrtr, tftp
 from qmisniff.protocol.arrays import I4, I8, U1, U4, U8, Mask, Numbers
 from qmisniff.store import Store
@@ -43,7 +43,7 @@ class Packets(NamedTuple):
     source: U8
     target: U8
     task: U4  # Store.tasks
-    direction: U1  # frame.Direction
+    own: Mask  # the process that it names sent it: it neither came from elsewhere nor was seen where it was received
     partner: I8  # row of the response or the request, -1 none
 
     def take(self, places: Numbers) -> Packets:
@@ -96,7 +96,7 @@ def _read(store: Store, dissector: Dissector, columns: Columns, places: I8, canc
         source,
         target,
         columns.task[places],
-        columns.direction[places],
+        (columns.direction[places] != Direction.INBOUND) & (columns.hook[places] != Hook.RECEIVED),
         partners(store, rows),
     )
     gone = []

@@ -154,7 +154,8 @@ class _Story:
         sender = header.src_node, header.src_port
         client = end_of(sender)
         if control.cmd == qrtr.NEW_SERVER and header.src_port not in qrtr.CONTROL_PORTS:
-            self._programs[sender] = task
+            if frame.hook is not Hook.RECEIVED:
+                self._programs[sender] = task
         elif control.cmd == qrtr.NEW_LOOKUP:
             self._look(Lookup(client, task, control.service, control.instance, row, frame.ts_ns))
         elif control.cmd == qrtr.DEL_LOOKUP:
@@ -217,7 +218,7 @@ def _count_sent(columns: Columns, places: I8, story: _Story) -> None:
     count = np.bincount(of, minlength=len(numbers))
     size = np.bincount(of, columns.orig_len[places], len(numbers))
     # The name service itself passes on what a lost node would have said.
-    own = (columns.hook[places] == Hook.LOCAL) & (columns.src_port[places] != qrtr.PORT_CONTROL)
+    own = np.isin(columns.hook[places], (Hook.LOCAL, Hook.SENT)) & (columns.src_port[places] != qrtr.PORT_CONTROL)
     own |= columns.direction[places] == Direction.OUTBOUND
     here = np.bincount(of[own], minlength=len(numbers))
     for at, number in enumerate(numbers.tolist()):
@@ -243,7 +244,7 @@ def _count_traffic(offers: list[Offer], found: Packets) -> None:
         mine = mine[begin:stop]
         mine = mine[found.service[mine] == offer.server.service]
         offer.traffic = _traffic(found.take(mine), end)
-        own = mine[(found.source[mine] == end) & (found.direction[mine] != Direction.INBOUND)]
+        own = mine[(found.source[mine] == end) & found.own[mine]]
         if offer.task is None and len(own):
             offer.task = int(found.task[own[0]])
 

@@ -16,7 +16,7 @@ from operator import itemgetter
 
 from qmisniff.capture import header
 from qmisniff.capture.event_format import EventFormat, FieldFormat
-from qmisniff.capture.header import Address
+from qmisniff.capture.header import LOCAL_NODE, Address
 from qmisniff.capture.plan import HEAD_BYTES
 from qmisniff.capture.ring import PageLayout, parse_page
 from qmisniff.capture.tasks import Tasks
@@ -44,6 +44,17 @@ _HEAD = ("common_flags", *_BODY)
 _ROUTE = ("kind", "from_node", "from_port", "to_node", "to_port")
 _MOST_TEXTS = 1024
 _SERVICE = ("service", "instance", "node", "port")
+# What the name server's event calls control packets (net/qrtr/ns.c: qrtr_ctrl_pkt_strings).
+_MESSAGES = {
+    "hello": header.HELLO,
+    "bye": header.BYE,
+    "del-server": header.DEL_SERVER,
+    "del-client": header.DEL_CLIENT,
+    "exit": header.EXIT,
+    "ping": header.PING,
+    "new-lookup": header.NEW_LOOKUP,
+    "del-lookup": header.DEL_LOOKUP,
+}
 _CODES = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"}
 _CODES |= {(size, True): code.lower() for (size, _), code in _CODES.items()}
 
@@ -236,6 +247,25 @@ class Assembler:
         def take(cpu: int, ts: int, record: bytes) -> None:
             service, instance, node, port = layout.numbers(record)
             self._service(cpu, ts, command, service, instance, Address(node, port))
+
+        self._events[form.id] = take
+
+    def add_message(self, form: EventFormat) -> None:
+        """Take the name server's event of what it was sent as a control packet without most of its payload.
+
+        New servers have an event of their own. Raises ValueError as Layout.
+        """
+        layout = Layout(form, ("sq_node", "sq_port"))
+
+        def take(cpu: int, ts: int, record: bytes) -> None:
+            command = _MESSAGES.get(layout.text(record, "ctrl_pkt_str"))
+            if command is not None:
+                source, target = Address(*layout.numbers(record)), Address(LOCAL_NODE, header.PORT_CTRL)
+                whole = header.header(command, source, target, header.CONTROL_SIZE)
+                data = whole + command.to_bytes(4, "little")
+                flags = Flag.SYNTHETIC | Flag.TRUNCATED
+                size = len(whole) + header.CONTROL_SIZE
+                self._add(ts, Frame(ts + self._wall, data, size, hook=Hook.LOOKUP, flags=flags, origin=self._origin))
 
         self._events[form.id] = take
 

@@ -13,12 +13,14 @@ from typing import NamedTuple
 _V1 = struct.Struct("<IIIIIIII")
 SIZE = _V1.size
 
-DATA, NEW_SERVER, DEL_SERVER, NEW_LOOKUP = 1, 4, 5, 10
+DATA, HELLO, BYE, NEW_SERVER, DEL_SERVER, DEL_CLIENT, RESUME_TX, EXIT, PING, NEW_LOOKUP, DEL_LOOKUP = range(1, 12)
+LOCAL_NODE = 1  # what Linux calls itself unless told otherwise: qrtr_local_nid of net/qrtr/af_qrtr.c
 PORT_CTRL = 0xFFFFFFFE
 NODE_BCAST = 0xFFFFFFFF
 
 # command, then a server: service, instance, node, port
 _CONTROL = struct.Struct("<IIIII")
+CONTROL_SIZE = _CONTROL.size
 
 
 class Address(NamedTuple):

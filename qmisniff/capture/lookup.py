@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import select
 import socket
 import struct
 import time
@@ -21,12 +22,12 @@ from qmisniff.frame import Flag, Frame, Hook, Origin
 
 _AF_QIPCRTR = 42  # socket.AF_QIPCRTR is missing from a Python built without it
 _PATIENCE = 1.0  # seconds for the answers, which come at once where there is a name service
-_LOCAL_NODE = 1  # what Linux calls itself unless told otherwise: qrtr_local_nid of net/qrtr/af_qrtr.c
 _SERVER = struct.Struct("<IIIII")
-_REASONS = {
+REASONS = {
     errno.EAFNOSUPPORT: "this kernel has no QRTR sockets here (module qrtr, initial network namespace)",
     errno.ENODEV: "no name service is running",
     errno.ECONNRESET: "no name service is running",
+    errno.ENETRESET: "the name service was replaced by another",
     errno.EACCES: "not permitted",
     errno.EPERM: "not permitted",
 }
@@ -58,13 +59,13 @@ class ServiceLookup:
         self._socket: socket.socket | None = None
         self._local = Address(0, 0)
         try:
-            self._socket = (make_socket or _qrtr_socket)()
+            self._socket = (make_socket or qrtr_socket)()
             node, _ = self._socket.getsockname()
             ask = header.server(header.NEW_LOOKUP, 0, 0, Address(0, 0))
             self._socket.sendto(ask, (node, header.PORT_CTRL))
             self._local = Address(*self._socket.getsockname())
         except OSError as error:
-            self.problem = _REASONS.get(error.errno or 0, error.strerror or str(error))
+            self.problem = REASONS.get(error.errno or 0, error.strerror or str(error))
             self.close()
 
     def answers(self, origin: Origin, wait: bool = False) -> list[Frame]:
@@ -75,7 +76,9 @@ class ServiceLookup:
             self._socket.settimeout(max(until - time.monotonic(), 0))
             try:
                 payload, (node, port) = self._socket.recvfrom(4096)
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.ENETRESET:
+                    self.problem = REASONS[errno.ENETRESET]
                 break  # nothing (more) came
             if port != header.PORT_CTRL or len(payload) < _SERVER.size:
                 continue
@@ -87,6 +90,11 @@ class ServiceLookup:
             if command in (header.NEW_SERVER, header.DEL_SERVER):
                 frames.append(self._frame(command, Address(node, port), payload, origin))
         return frames
+
+    def wait(self, timeout: float) -> None:
+        """Wait until there may be an answer, at most `timeout` seconds."""
+        if self._socket is not None:
+            select.select([self._socket], [], [], timeout)
 
     def close(self) -> None:
         """End the lookup. A second call does nothing."""
@@ -116,7 +124,7 @@ class RemoteLookup:
             if max(service, node, port) < 1 << 32 and version < 1 << 8 and instance < 1 << 24:
                 payload = header.server(header.NEW_SERVER, service, instance << 8 | version, Address(node, port))
                 # The name server's own node is not told: that of local addresses stands for it.
-                name_server = Address(_LOCAL_NODE, header.PORT_CTRL)
+                name_server = Address(header.LOCAL_NODE, header.PORT_CTRL)
                 frames.append(_synthetic(header.NEW_SERVER, name_server, name_server, payload, origin))
         return frames
 
@@ -129,5 +137,6 @@ def _synthetic(kind: int, source: Address, destination: Address, payload: bytes,
     return Frame(time.time_ns(), data, len(data), hook=Hook.LOOKUP, flags=Flag.SYNTHETIC, origin=origin)
 
 
-def _qrtr_socket() -> socket.socket:
+def qrtr_socket() -> socket.socket:
+    """A QRTR socket of our own. Raises OSError."""
     return socket.socket(_AF_QIPCRTR, socket.SOCK_DGRAM)

@@ -1,30 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a capture tells people of its losses: while it runs, at its end, and in the file."""
+"""What a capture tells people: while it runs, at its end, and of its losses in the file, too."""
 
 from __future__ import annotations
 
 import time
 from typing import TextIO
 
-from qmisniff.capture.source import Statistics
+from qmisniff.capture.source import Source, Statistics
+from qmisniff.printable import plain
 
 _EVERY = 5.0  # seconds between two lines on losses, at least
 
 
-class LossTeller:
-    """Says on a stream, now and then, that more has been lost."""
+class Teller:
+    """Says on a stream what a source notes, as it comes, and now and then that more has been lost."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, source: Source, stream: TextIO) -> None:
+        self._source = source
         self._stream = stream
-        self._told = 0
+        self._notes = 0  # told
+        self._lost = 0
         self._next = 0.0
 
-    def look(self, statistics: Statistics) -> None:
-        """Say it where it is news."""
-        if statistics.lost > self._told and time.monotonic() >= self._next:
-            self._told = statistics.lost
+    def notes(self) -> None:
+        """Say what the source has noted since."""
+        for note in self._source.notes[self._notes :]:
+            print(f"qmisniff: {plain(note)}", file=self._stream, flush=True)
+            self._notes += 1
+
+    def losses(self) -> None:
+        """Say it where more has been lost."""
+        lost = self._source.statistics.lost
+        if lost > self._lost and time.monotonic() >= self._next:
+            self._lost = lost
             self._next = time.monotonic() + _EVERY
-            print(f"qmisniff: {statistics.lost} packets lost so far", file=self._stream, flush=True)
+            print(f"qmisniff: {lost} packets lost so far", file=self._stream, flush=True)
 
 
 def summary(written: int, statistics: Statistics) -> str:

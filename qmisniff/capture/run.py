@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TextIO
 
 from qmisniff.capture.files import CaptureFiles
-from qmisniff.capture.narration import LossTeller, comment, summary
+from qmisniff.capture.narration import Teller, comment, summary
 from qmisniff.capture.privileges import leave_root
 from qmisniff.capture.source import Source
 from qmisniff.capture.systemd import ready
@@ -34,15 +34,17 @@ def run(
     with _signals() as caught, source:
         files.open()
         files.opener, note = leave_root(source, files.opener)
-        for line in (*source.notes, note):
-            if line:
-                print(f"qmisniff: {plain(line)}", file=narration)
+        teller = Teller(source, narration)
+        teller.notes()
+        if note:
+            print(f"qmisniff: {plain(note)}", file=narration)
         print(f"capturing from {source.origin.name}, ctrl+c ends", file=narration, flush=True)
         ready()
         try:
             try:
-                _pump(source, files, caught, LossTeller(narration), show)
+                _pump(source, files, caught, teller, show)
             finally:
+                teller.notes()
                 files.close(source.statistics.lost, comment(source.statistics))
         finally:
             print(summary(files.written, source.statistics), file=narration, flush=True)
@@ -53,13 +55,14 @@ def _pump(
     source: Source,
     files: CaptureFiles,
     caught: list[int],
-    losses: LossTeller,
+    teller: Teller,
     show: Callable[[Sequence[Frame]], bool] | None,
 ) -> None:
     going = True
     while (frames := source.read(_PATIENCE)) is not None:
         written = files.write(frames)
-        losses.look(source.statistics)
+        teller.notes()
+        teller.losses()
         if show is not None and going:
             going = show(written)
         if caught or files.done or not going:

@@ -36,6 +36,13 @@ class Tuning(NamedTuple):
 NO_TUNING = Tuning()
 
 
+class View(NamedTuple):
+    """What a kind of source sees, and what it cannot see."""
+
+    sees: str
+    misses: str
+
+
 class Statistics(NamedTuple):
     """What a source has seen so far.
 
@@ -89,7 +96,10 @@ class Source(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What a user should know about this capture, one line each: what is not seen, what was cleaned up."""
+        """What a user should know about this capture, one line each: what is not seen, what was cleaned up.
+
+        New ones may be added at the end while it runs.
+        """
 
     def probe(self) -> Availability:
         """Whether it can run here, without changing anything."""

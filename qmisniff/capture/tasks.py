@@ -31,6 +31,12 @@ class Tasks:
             self._name[process.pid] = process.name
             self._process.update((thread, process.pid) for thread in process.threads if thread != process.pid)
 
+    def learn(self, thread: int, process: int, name: str) -> None:
+        """A thread that runs now, its process, and what that is called."""
+        _remember(self._name, process, name)
+        if thread != process:
+            _remember(self._process, thread, process)
+
     def created(self, parent: int, child: int, comm: str, flags: int) -> None:
         """A thread or process came to be (task_newtask)."""
         process = self._process.get(parent, parent)
@@ -46,6 +52,11 @@ class Tasks:
         """A thread took another name, or its process executed another program (task_rename)."""
         if thread not in self._process:
             _remember(self._name, thread, comm)
+
+    def of(self, thread: int) -> tuple[int, str]:
+        """Process and name of a thread of which nothing else is known; "" where the name is not."""
+        process = self._process.get(thread, thread)
+        return process, self._name.get(process, "")
 
     def process(self, thread: int, comm: str) -> tuple[int, str]:
         """Process and name of a thread that calls itself `comm`; the thread's own where nothing is known."""

@@ -81,13 +81,16 @@ def tui(options: argparse.Namespace) -> int:
 
 def interfaces(options: argparse.Namespace) -> int:
     """`qmisniff interfaces`: every source, and whether it can run here."""
-    from qmisniff.capture import names, probe
+    from qmisniff.capture import names, probe, view
 
     for name in names():
         state = probe(name)
         print(f"{name:<10} {'ready' if state.ok else 'not here':<9} {state.reason}")
         if state.remedy and not state.ok:
             print(f"{'':<20} {state.remedy}")
+        seen = view(name)
+        print(f"{'':<20} sees: {seen.sees}")
+        print(f"{'':<20} does not see: {seen.misses}")
     return 0
 
 

@@ -12,7 +12,7 @@ from qmisniff.analysis.conversations import conversations, conversations_table
 from qmisniff.analysis.follow import same_conversation, same_transaction
 from qmisniff.analysis.names import Names
 from qmisniff.filter import compile_filter
-from qmisniff.frame import Direction
+from qmisniff.frame import Direction, Hook
 from qmisniff.store import Store
 from tests.analysis.traffic import Seen, captures, dissector, end_name, few, filled, read, with_payload
 from tests.tui.conversation import conversation
@@ -46,7 +46,7 @@ def test_conversations_are_those_of_the_frames(capture: tuple[Store, list[int]])
         tasks: tuple[dict[tuple[int, str], None], ...] = {}, {}
         for each in seen:
             frame = store.frame(each.row)
-            if frame.direction is not Direction.INBOUND:
+            if frame.direction is not Direction.INBOUND and frame.hook is not Hook.RECEIVED:
                 tasks[each.source != client][frame.pid, frame.comm] = None
         kinds = [sum(each.kind == kind for each in seen) for kind in (0, 1, 2)]
         size = sum(store.frame(each.row).orig_len for each in seen)

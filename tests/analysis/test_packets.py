@@ -9,6 +9,7 @@ from hypothesis import given
 
 from qmisniff.analysis.packets import end_condition, packets
 from qmisniff.filter import compile_filter
+from qmisniff.frame import Direction, Hook
 from qmisniff.store import Store
 from tests import factories as make
 from tests.analysis.traffic import captures, dissector, end_name, few, filled, read
@@ -24,7 +25,8 @@ def test_columns_say_what_the_trees_say(capture: tuple[Store, list[int]]) -> Non
     assert list(zip(*(column.tolist() for column in columns), *ends, strict=True)) == read(store, rows)
     for at, row in enumerate(found.row.tolist()):
         frame, context = store.frame(row), store.context(row)
-        assert (found.ts_ns[at], found.size[at], found.direction[at]) == (frame.ts_ns, frame.orig_len, frame.direction)
+        own = frame.direction is not Direction.INBOUND and frame.hook is not Hook.RECEIVED
+        assert (found.ts_ns[at], found.size[at], found.own[at]) == (frame.ts_ns, frame.orig_len, own)
         assert store.tasks[found.task[at]] == (frame.pid, frame.comm)
         assert found.partner[at] == (context.request or context.response or 0) - 1
 

@@ -85,7 +85,7 @@ def frame(draw: st.DrawFn) -> Frame:
         data,
         draw(st.integers(0, 2000)),
         draw(st.sampled_from(Direction)),
-        draw(st.sampled_from((Hook.LOCAL, Hook.TRANSMIT, Hook.RECEIVE))),
+        draw(st.sampled_from((Hook.LOCAL, Hook.TRANSMIT, Hook.RECEIVE, Hook.SENT, Hook.RECEIVED))),
         draw(st.integers(-1, 3)),
         draw(st.sampled_from(("", "qmicli", "rild"))),
         link,

@@ -66,6 +66,11 @@ EVENTS = {
         "field:char oldcomm[16];	offset:12;	size:16;	signed:0;",
         "field:char newcomm[16];	offset:28;	size:16;	signed:0;",
     ],
+    "qrtr/qrtr_ns_message": [
+        "field:__data_loc char[] ctrl_pkt_str;	offset:8;	size:4;	signed:0;",
+        "field:unsigned int sq_node;	offset:12;	size:4;	signed:0;",
+        "field:unsigned int sq_port;	offset:16;	size:4;	signed:0;",
+    ],
 }
 _ARGUMENT = re.compile(r"(\w+)=\S+?:(x64|u32|string)(?:\[(\d+)\])?(?=\s|$)")
 

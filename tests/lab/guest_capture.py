@@ -23,7 +23,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from unittest.mock import patch
 
 from qmisniff.capture.assemble import Assembler
@@ -139,9 +140,17 @@ class Capture:
         self._rest = ""
         self._stderr = os.fdopen(said, "rb")
 
-    def ready(self) -> None:
-        """Wait until it captures."""
-        self.says("capturing")
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ready(self) -> str:
+        """Wait until it captures; what it said until then."""
+        return self.says("capturing")
 
     def says(self, word: str) -> str:
         """Wait until it says `word`; all that it has said."""
