@@ -29,12 +29,12 @@ from qmisniff.tui.screens.start import StartScreen
 from qmisniff.tui.session import Session
 from qmisniff.tui.state import load_state
 from qmisniff.tui.terminal import when_gone
-from qmisniff.tui.typing import TypingApp
+from qmisniff.tui.typeahead import TypeAheadApp
 
 THEMES = ("textual-dark", "textual-light")
 
 
-class QmisniffApp(TypingApp, inherit_bindings=False):
+class QmisniffApp(TypeAheadApp, inherit_bindings=False):
     """Shows one session after another. The feed starts when the screen stands; whoever runs the app closes the last.
 
     Without a session it begins with the start screen; `registry` decodes what is opened there.

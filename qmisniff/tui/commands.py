@@ -197,7 +197,7 @@ PROGRAM: Offers = (
     Command("app.help", "question_mark,f1", "Help", "Show the keys", "help", True),
     Command("app.palette", "ctrl+p", "Palette", "Find a command by its name", "command_palette", True),
     Command("app.theme", "", "Theme", "Change between dark and light", "theme"),
-    Command("capture.save", "ctrl+s", "Save", "Save or export packets: all, shown or marked", "save"),
+    Command("capture.save", "ctrl+s", "Save/export", "Save or export packets: all, shown or marked", "save"),
     Command("capture.stop", "ctrl+e", "Stop/start", "Stop capturing; when stopped, begin anew", "stop_capture"),
     Command("capture.restart", "ctrl+r", "Restart", "Capture anew, or load the file again", "restart"),
     Command("capture.open", "ctrl+o", "Open", "Look at another capture file", "open_file"),

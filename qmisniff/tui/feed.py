@@ -263,9 +263,11 @@ class Feed:
                 self._input.into(self._store, self._stop)
                 return
             for frames in self._input.batches(self._stop):
-                if self._recording is not None:
-                    self._recording.write(frames)
-                self._store.extend(frames)
+                try:
+                    if self._recording is not None:
+                        self._recording.write(frames)
+                finally:  # where there is no file the packets are at least to be seen, and to be saved elsewhere
+                    self._store.extend(frames)
         except QmisniffError as error:
             self.error = error
         except Exception as error:

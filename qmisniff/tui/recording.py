@@ -46,13 +46,14 @@ class Recording:
 
         Raises CaptureFileError the first time where the file cannot be made.
         """
+        if self.error is not None:
+            return
         try:
             if self._writer is None:
                 self._stream = self._make()
                 self._writer = Writer(self._stream)
-            if self.error is None:
-                self._writer.write(frames)
-                self._written += len(frames)
+            self._writer.write(frames)
+            self._written += len(frames)
         except OSError as error:
             self.error = CaptureFileError(f"not recorded any more in {self.path}: {error.strerror}")
 

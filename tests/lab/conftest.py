@@ -35,7 +35,7 @@ def experiments_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What guest_capture.py left behind."""
     out = tmp_path_factory.mktemp("experiments")
     warm_cache(out / "cache")
-    return run_in_guest(EXPERIMENTS, out, timeout=900.0).check().out
+    return run_in_guest(EXPERIMENTS, out, timeout=1200.0).check().out
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,8 @@ class Seat:
                 await self._choose(key.removeprefix(PALETTE))
             else:
                 await self.pilot.press(key)
+            if self.app._busy is not None:  # the pilot gives up waiting on a machine that does other things too
+                await self.until(lambda: self.app._busy is None, f"{key} has done what it does")
         await self.pilot.pause()
 
     async def _choose(self, identifier: str) -> None:

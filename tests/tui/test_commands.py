@@ -29,6 +29,13 @@ def test_every_command_is_described_and_can_be_named_in_a_key_file() -> None:
         assert getattr(kind, "HELP_TITLE", ""), kind
 
 
+@pytest.mark.parametrize(
+    "word", ["save", "export", "filter", "find", "mark", "comment", "copy", "theme", "help", "quit"]
+)
+def test_the_palette_finds_what_people_look_for(word: str) -> None:
+    assert any(word in command.title.lower() for _, command in every_command())  # only titles are searched
+
+
 def test_an_id_means_one_thing() -> None:
     found = {command.id: command for _, command in every_command()}
     assert all(found[command.id] == command for _, command in every_command())

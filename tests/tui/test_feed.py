@@ -164,8 +164,9 @@ def test_an_earlier_capture_stays_where_there_is_no_other(tmp_path: Path) -> Non
 
 def test_a_file_that_cannot_be_made_ends_the_capture(tmp_path: Path) -> None:
     tap = Tap(conversation())
-    _, feed = fed(LiveInput(tap, "tap"), Recording(tmp_path))
+    store, feed = fed(LiveInput(tap, "tap"), Recording(tmp_path))
     wait(lambda: not feed.progress.running)
+    assert len(store) == 7
     assert "Is a directory (choose another place with -w)" in feed.progress.problem
     assert feed.error is not None and feed.error.exit_code == 2
     assert tap.closed == 1

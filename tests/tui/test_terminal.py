@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,11 @@ def test_the_sample_shows_the_imei_and_its_bytes(terminal: Terminal) -> None:
     terminal.until(lambda text: "Get IDs" in text.split("─ Details")[1])
     terminal.press("Tab")
     for _ in range(60):
-        if f"imei  15 bytes at {start}" in terminal.text():
+        before = terminal.text()
+        if f"imei  15 bytes at {start}" in before:
             break
         terminal.press("Down")
-        time.sleep(0.1)
+        terminal.until(partial(str.__ne__, before))  # a busy machine would be pressed past it
     text = terminal.until(lambda text: f"qmi.dms.get_ids.imei  15 bytes at {start}" in text)
     assert f"imei: {imei}" in text.split("─ Details")[1].split("─ Bytes")[0]
 

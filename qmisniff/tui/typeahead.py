@@ -23,7 +23,7 @@ class Done(Message):
     """Follows a key on its way up: where it arrives the key has been dealt with."""
 
 
-class TypingApp(App[None], inherit_bindings=False):
+class TypeAheadApp(App[None], inherit_bindings=False):
     """An app that gives a key to a pane when the one before has done what it does, focus and screens included."""
 
     def __init__(self) -> None:
