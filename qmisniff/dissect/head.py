@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, NamedTuple
 
 from qmisniff.dissect.message import MessageDecoder
 from qmisniff.dissect.sinks import ValuesSink, to_json
@@ -58,7 +59,7 @@ class HeadSink(ValuesSink):
         for name, value in self.into.items():
             if name in _OF_ONE_FRAME or name.startswith(self._left_out):
                 continue
-            key, text = to_json({name: value})[1:-1].split(":", 1)
+            key, text = quote(name), _text(value)
             separator = "," if begun else "{"
             begun = True
             if name in _CHANGING:
@@ -70,3 +71,12 @@ class HeadSink(ValuesSink):
             else:
                 literals[-1] += f"{separator}{key}:{text}"
         return Head(tuple(literals), self._decoder)
+
+
+def _text(value: Any) -> str:
+    """As `to_json` has it: that takes many times as long for a value alone."""
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return int.__repr__(value) if isinstance(value, int) else to_json({"": value})[len('{"":') : -1]
