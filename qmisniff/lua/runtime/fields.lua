@@ -11,6 +11,7 @@ local CHAT, NOTE, WARN, ERROR = 1, 2, 3, 4
 local floor, byte, sub, format, concat = math.floor, string.byte, string.sub, string.format, table.concat
 -- Called as functions: to look up a method of one of Wireshark's objects is a call by itself.
 local add, add_le, set_generated = TreeItem.add, TreeItem.add_le, TreeItem.set_generated
+local referenced = TreeItem.referenced -- whether a filter, a column or a tap wants a field
 
 local function collect(name, label, kind, size, more)
     local known = specs[name]
@@ -134,6 +135,10 @@ local function part(start, size)
     if start == 0 or size == 0 then return tvb(start, size) end
     return tvb(start, size):tvb():range()
 end
+
+-- Whether a field is to be added. Where nobody looks at the tree, Wireshark itself drops one that nothing asks for: not
+-- to add it saves the objects for it, which cost more, to make and to clear away, than all else.
+local function field_wanted(tree, field) return tree_visible or tree_wanted and referenced(tree, field) end
 
 -- What the bytes do not say.
 local function add_generated(tree, field, at, value) set_generated(add(tree, field, tvb(at, 0), value)) end

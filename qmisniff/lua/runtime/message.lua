@@ -110,11 +110,13 @@ local function show_result(item, start, value, e)
     return "the request failed: " .. text
 end
 
+local tlv_heads_wanted -- the types and lengths of the message's TLVs are
+
 local function one_tlv(kind, start, value, e, decoder, layer)
     local item
     if tree_wanted then
         local heading = decoder and decoder.heading
-        if heading then
+        if heading and field_wanted(layer, heading) then
             item = add(layer, heading, tvb(start, e - start))
         else -- without a name of its own it is there to be looked at only
             item = tree_visible and add(layer, tvb(start, e - start), "") or layer
@@ -122,8 +124,10 @@ local function one_tlv(kind, start, value, e, decoder, layer)
         if tree_visible then
             item:set_text(decoder and format("TLV 0x%02x %s", kind, decoder.name) or format("TLV 0x%02x", kind))
         end
-        add(item, fields["qmi.tlv.type"], tvb(start, 1))
-        add_le(item, fields["qmi.tlv.length"], tvb(start + 1, 2))
+        if tlv_heads_wanted then
+            add(item, fields["qmi.tlv.type"], tvb(start, 1))
+            add_le(item, fields["qmi.tlv.length"], tvb(start + 1, 2))
+        end
         if not decoder then
             add(item, fields["qmi.tlv.value"], tvb(value, e - value))
             return
@@ -188,6 +192,7 @@ local function tlvs(start, stop_, kind, decoder, layer)
     local known = decoder and decoder.tlvs or {}
     local complete = decoder and decoder.known
     local names, seen, failed, count, at = {}, {}, false, 0, start
+    tlv_heads_wanted = field_wanted(layer, fields["qmi.tlv.type"]) or field_wanted(layer, fields["qmi.tlv.length"])
     while stop_ - at >= 3 do
         if count >= MAX_TLVS then
             problem(layer, ERROR, format("more than %d TLVs", MAX_TLVS), at, stop_ - at)
@@ -250,8 +255,11 @@ local function show_layout(layout, start, stop_, tree)
     local at = start
     for _, item in ipairs(layout) do
         if at + item[2] > stop_ then break end
-        local shown = add_le(tree, fields[item[1]], tvb(at, item[2]))
-        if tree_visible then number_alone(shown) end
+        local field = fields[item[1]]
+        if field_wanted(tree, field) then
+            local shown = add_le(tree, field, tvb(at, item[2]))
+            if tree_visible then number_alone(shown) end
+        end
         at = at + item[2]
     end
 end
@@ -262,13 +270,17 @@ local function show_header(layout, start, header, number, title, context, layer)
     if instance then add_generated(layer, fields["qmi.instance"], start, instance) end
     local at = start
     for place, item in ipairs(layout) do
-        local shown = add_le(layer, fields[item[1]], tvb(at, item[2]))
-        if item[1] == "qmi.msgid" and title and tree_visible then
-            shown:set_text(format("Message: %s (0x%04x)", title, header.msgid))
+        local field = fields[item[1]]
+        if field_wanted(layer, field) then
+            local shown = add_le(layer, field, tvb(at, item[2]))
+            if item[1] == "qmi.msgid" and title and tree_visible then
+                shown:set_text(format("Message: %s (0x%04x)", title, header.msgid))
+            end
         end
         if place == 1 then
-            add(layer, fields["qmi.type"], tvb(start, 1), header.type)
-            add(layer, fields["qmi.compound"], tvb(start, 1), header.compound)
+            local flags = tvb(start, 1)
+            add(layer, fields["qmi.type"], flags, header.type)
+            add(layer, fields["qmi.compound"], flags, header.compound)
         end
         at = at + item[2]
     end

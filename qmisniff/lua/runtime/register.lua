@@ -5,10 +5,9 @@ for _, item in ipairs(definitions.fields) do
 end
 register({ tap = tap, qrtr = qrtr, qmux = qmux }, qmi, definitions.services, collect_service)
 definitions.fields = nil
-collectgarbage() -- TODO
-collectgarbage()
-collectgarbage("setpause", PAUSE or 200)
-io.stderr:write("live ", collectgarbage("count"), "\n")
+-- What stays is some 3 MB, and for ever: to look through it for garbage less often saves much of the time. A later Lua
+-- may not know the word.
+pcall(collectgarbage, "setpause", 1000)
 
 RESULT = tlv_decoder({ RESULT_TLV, "result", RESULT_TYPE, mandatory = true }, "qmi")
 RESULT.heading = nil -- it would be the whole protocol's name

@@ -222,7 +222,9 @@ local function bits_adder(kind, path)
     local size = kind[2]
     return function(item, p)
         for _, part in ipairs(parts) do
-            if size > 4 then
+            if not field_wanted(item, part.field) then
+                -- nothing to show
+            elseif size > 4 then
                 local value = wide_bits(kind, p, part.low, part.width)
                 add(item, part.field, tvb(p, size), part.truth and value ~= 0 or not part.truth and UInt64.new(value))
             elseif kind.be then
@@ -254,7 +256,7 @@ local function compile_number(kind, path, stored)
         return function(p, e, tree)
             local after = p + size
             if after > e then stop(p, SHORT) end
-            if tree_wanted then
+            if field_wanted(tree, field) then
                 local item = add_read(tree, field, tvb(p, size))
                 if tree_visible then show(item, p) end
             end
@@ -264,11 +266,13 @@ local function compile_number(kind, path, stored)
     return function(p, e, tree, scope)
         if e - p < size then stop(p, SHORT) end
         if stored then scope[stored] = read(p) end
-        if tree_wanted then
+        if field_wanted(tree, field) then
             local item
             if value then item = add(tree, field, tvb(p, size), value(p)) else item = add_read(tree, field, tvb(p, size)) end
             if add_bits then add_bits(item, p) end
             if tree_visible then show(item, p) end
+        elseif add_bits and tree_wanted then
+            add_bits(tree, p)
         end
         return p + size
     end
@@ -317,7 +321,7 @@ local function compile_text(kind, path)
         local many, prefix = length(p, e, scope)
         many = many * width
         if e - p - prefix < many then stop(p, SHORT) end
-        if tree_wanted then
+        if field_wanted(tree, field) then
             local start = p + prefix
             local item = add(tree, field, tvb(p, prefix + many), no_nul(reader(sub(bytes, start + 1, start + many), scope)))
             if tree_visible then shown_text = item.text end
@@ -332,7 +336,7 @@ local function compile_bytes(kind, path)
     return function(p, e, tree, scope)
         local many, prefix = length(p, e, scope)
         if e - p - prefix < many then stop(p, SHORT) end
-        if tree_wanted then
+        if field_wanted(tree, field) then
             local item
             if prefixed then
                 item = add_le(tree, field, tvb(p, prefix)) -- Wireshark reads the count itself
@@ -350,7 +354,7 @@ local function compile_address(kind, path)
     local size = ADDRESS_SIZE[sort]
     return function(p, e, tree)
         if e - p < size then stop(p, SHORT) end
-        if tree_wanted then
+        if field_wanted(tree, field) then
             local item
             if sort == "plmn" then
                 item = add(tree, field, tvb(p, size), plmn(sub(bytes, p + 1, p + size)))
@@ -370,7 +374,7 @@ end
 -- A heading: below it stands what `inside` decodes. Without a field it is there to be looked at only.
 local function below_heading(field, text, inside, p, e, tree, scope)
     local item
-    if field and tree_wanted then
+    if field and field_wanted(tree, field) then
         item = add(tree, field, tvb(p, e - p))
     elseif tree_visible then
         item = add(tree, tvb(p, e - p), text)
