@@ -148,19 +148,19 @@ def _form(form: tuple[tuple[FieldSpec, int, int], ...]) -> str:
 
 
 def _service(service: Service) -> Iterator[str]:
-    """One service in a block of its own: enums and shared types are its locals `e` and `t`."""
+    """A function that makes one service's tables: enums and shared types are its locals `e` and `t`."""
     writer = _Types(service.enums)
     messages = [message for name in service.message_names() if (message := service.message_named(name))]
     lines = [line for message in messages for line in _message(service, message, writer)]
     header = service.header
-    yield f"\ndo -- {quoted(header.service)}\nlocal e = {{\n"
+    yield f"\ndefinitions.services[{header.id}] = function() -- {quoted(header.service)}\nlocal e = {{\n"
     for name, labels in service.enums.items():
         if name in writer.enums_used:
             yield f"  [{quoted(name)}] = {_labels(labels)},\n"
     yield "}\nlocal t = {}\n"
     for number, text in enumerate(writer.shared, 1):
         yield f"t[{number}] = {text}\n"
-    yield f"definitions.services[{header.id}] = {{ name = {quoted(header.name)}, messages = {{\n"
+    yield f"return {{ name = {quoted(header.name)}, messages = {{\n"
     yield from lines
     yield "}}\nend\n"
 

@@ -1,12 +1,17 @@
 ---------------------------------------------------------------- fields
--- Every filter name is collected first (a name may stand in several places, with several sizes) and registered once.
+-- Filter names are collected first (a name may stand in several places, with several sizes), then ProtoFields made.
 
 local specs, order = {}, {} -- name -> spec; the names in the order they were met
-local fields = {} -- name -> ProtoField, filled by register()
+local fields = {} -- name -> ProtoField: those of headers, and of the services met so far
+-- Those of all services, by number alone (their names take much memory), and service -> how many come before its own.
+local service_fields, fields_before = {}, {}
 local experts = {} -- severity as in the definitions' program: 1 chat ... 4 error
 
 local CHAT, NOTE, WARN, ERROR = 1, 2, 3, 4
 local floor, byte, sub, format, concat = math.floor, string.byte, string.sub, string.format, table.concat
+-- Called as functions: to look up a method of one of Wireshark's objects is a call by itself.
+local add, add_le, set_generated = TreeItem.add, TreeItem.add_le, TreeItem.set_generated
+local referenced = TreeItem.referenced -- whether a filter, a column or a tap wants a field
 
 local function collect(name, label, kind, size, more)
     local known = specs[name]
@@ -58,24 +63,39 @@ local field_makers = {
     end,
 }
 
--- Makes the ProtoFields; each belongs to the protocol that its name begins with, or to QMI.
-local function register(protocols, default)
-    local of = {}
+local function make_field(name)
+    local spec = specs[name]
+    if name:find("^protobuf%.") or name:find("^tftp") or name:find("^usb") or name == "mbim" then
+        -- Wireshark has these names itself: where a version of it means something else by one, that one is not shown.
+        local done, field = pcall(field_makers[spec.kind], name, spec)
+        return done and field or nil
+    end
+    return field_makers[spec.kind](spec.name or name, spec)
+end
+
+-- The names collected since the last call.
+local function take_names()
+    local taken = order
+    specs, order = {}, {}
+    return taken
+end
+
+-- Makes the ProtoFields; each belongs to the protocol that its name begins with, or to QMI. Of services there are
+-- functions that make their tables, and collect_service() collects the names of one.
+local function register(protocols, default, makers, collect_service)
+    local of = { [default] = service_fields }
     for _, name in ipairs(order) do
-        local spec = specs[name]
-        local made
-        if name:find("^protobuf%.") or name:find("^tftp") or name:find("^usb") or name == "mbim" then
-            -- Wireshark has these names itself: where a version of it means something else by one, that one is not shown.
-            local done, field = pcall(field_makers[spec.kind], name, spec)
-            made = done and field or nil
-        else
-            made = field_makers[spec.kind](spec.name or name, spec)
-        end
-        fields[name] = made
         local owner = protocols[name:match("^[^.]+")] or default
         of[owner] = of[owner] or {}
-        local list = of[owner]
-        list[#list + 1] = made -- nil adds nothing
+        fields[name] = make_field(name)
+        of[owner][#of[owner] + 1] = fields[name] -- nil adds nothing
+    end
+    take_names()
+    for number, make in pairs(makers) do
+        fields_before[number] = #service_fields
+        collect_service(make())
+        for _, name in ipairs(order) do service_fields[#service_fields + 1] = make_field(name) end
+        take_names()
     end
     for owner, list in pairs(of) do owner.fields = list end
     local groups = { expert.group.COMMENTS_GROUP, expert.group.UNDECODED, expert.group.PROTOCOL, expert.group.MALFORMED }
@@ -115,6 +135,13 @@ local function part(start, size)
     if start == 0 or size == 0 then return tvb(start, size) end
     return tvb(start, size):tvb():range()
 end
+
+-- Whether a field is to be added. Where nobody looks at the tree, Wireshark itself drops one that nothing asks for: not
+-- to add it saves the objects for it, which cost more, to make and to clear away, than all else.
+local function field_wanted(tree, field) return tree_visible or tree_wanted and referenced(tree, field) end
+
+-- What the bytes do not say.
+local function add_generated(tree, field, at, value) set_generated(add(tree, field, tvb(at, 0), value)) end
 
 -- A number that has no label is shown as the number alone; Wireshark calls it unknown.
 local function number_alone(item)

@@ -45,7 +45,7 @@ end
 local function show_mbim_body(kind, start, pinfo, tree, layer)
     local size, tail = #bytes, MBIM.tails[kind]
     if tree_wanted then
-        layer:add(fields["mbim.service"], tvb(start, UUID_SIZE))
+        add(layer, fields["mbim.service"], tvb(start, UUID_SIZE))
         show_layout(tail, start + UUID_SIZE, size, layer)
     end
     local at = start + UUID_SIZE + layout_size(tail)
@@ -69,7 +69,7 @@ function show_mbim(transfer, pinfo, tree)
     local kind = size >= 4 and u32(0) or -1
     local layer, name = tree, MBIM.types[kind]
     if tree_wanted then
-        if fields.mbim then layer = tree:add(fields.mbim, tvb()) end
+        if fields.mbim then layer = add(tree, fields.mbim, tvb()) end
         if tree_visible and fields.mbim then layer:set_text("MBIM: " .. (name or "unknown type")) end
         show_layout(MBIM.header, 0, size, layer)
     end

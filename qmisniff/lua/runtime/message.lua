@@ -6,7 +6,18 @@ local KINDS = { [0] = "Request", "Response", "Indication" }
 local RESULT_TLV, MAX_TLVS, SHOWN_TLVS = 0x02, 256, 8
 local data_dissector = Dissector.get("data")
 
-local services = definitions.services
+-- Services by number, false for one without a definition. Lua looks again and again for garbage in all that there is:
+-- the tables of a service, and the names of its fields, are made when its first message comes.
+local services = setmetatable({}, { __index = function(known, number)
+    local make = definitions.services[number]
+    local service = make and make() or false
+    known[number] = service
+    if service then
+        collect_service(service)
+        for at, name in ipairs(take_names()) do fields[name] = service_fields[fields_before[number] + at] end
+    end
+    return service
+end })
 local service_names = definitions.service_names
 local errors = definitions.errors
 
@@ -16,6 +27,10 @@ local function service_name(number) return service_names[number] or format("%.0f
 local function show_data(start, stop_, pinfo, tree)
     if start < stop_ and tree_wanted then data_dissector:call(tvb(start, stop_ - start):tvb(), pinfo, tree) end
 end
+
+-- What other packets say about a message, by the number that context_at() gives it. A table for each message would cost
+-- more than all else that is kept: of most messages little is known, or nothing.
+local service_of, instance_of, request_of, response_of, time_of
 
 -- ---- TLVs
 
@@ -76,7 +91,7 @@ end
 -- Severity and text of what is wrong with the value, and where the bytes begin that it leaves over.
 local function tlv_value(decoder, start, e, tree)
     local at, reason = decode_with(decoder, fitting(decoder, start, e), start, e, tree)
-    if at < e and tree_wanted then tree:add(fields["qmi.tlv.undecoded"], tvb(at, e - at)) end
+    if at < e and tree_wanted then add(tree, fields["qmi.tlv.undecoded"], tvb(at, e - at)) end
     if reason then return reason == SHORT and ERROR or NOTE, decoder.name .. ": " .. reason, at end
     if at < e then return WARN, format("%s: %d bytes more than are described", decoder.name, e - at), at end
 end
@@ -95,22 +110,26 @@ local function show_result(item, start, value, e)
     return "the request failed: " .. text
 end
 
+local tlv_heads_wanted -- the types and lengths of the message's TLVs are
+
 local function one_tlv(kind, start, value, e, decoder, layer)
     local item
     if tree_wanted then
         local heading = decoder and decoder.heading
-        if heading then
-            item = layer:add(heading, tvb(start, e - start))
+        if heading and field_wanted(layer, heading) then
+            item = add(layer, heading, tvb(start, e - start))
         else -- without a name of its own it is there to be looked at only
-            item = tree_visible and layer:add(tvb(start, e - start), "") or layer
+            item = tree_visible and add(layer, tvb(start, e - start), "") or layer
         end
         if tree_visible then
             item:set_text(decoder and format("TLV 0x%02x %s", kind, decoder.name) or format("TLV 0x%02x", kind))
         end
-        item:add(fields["qmi.tlv.type"], tvb(start, 1))
-        item:add_le(fields["qmi.tlv.length"], tvb(start + 1, 2))
+        if tlv_heads_wanted then
+            add(item, fields["qmi.tlv.type"], tvb(start, 1))
+            add_le(item, fields["qmi.tlv.length"], tvb(start + 1, 2))
+        end
         if not decoder then
-            item:add(fields["qmi.tlv.value"], tvb(value, e - value))
+            add(item, fields["qmi.tlv.value"], tvb(value, e - value))
             return
         end
     elseif not decoder then
@@ -173,6 +192,7 @@ local function tlvs(start, stop_, kind, decoder, layer)
     local known = decoder and decoder.tlvs or {}
     local complete = decoder and decoder.known
     local names, seen, failed, count, at = {}, {}, false, 0, start
+    tlv_heads_wanted = field_wanted(layer, fields["qmi.tlv.type"]) or field_wanted(layer, fields["qmi.tlv.length"])
     while stop_ - at >= 3 do
         if count >= MAX_TLVS then
             problem(layer, ERROR, format("more than %d TLVs", MAX_TLVS), at, stop_ - at)
@@ -201,7 +221,7 @@ local function tlvs(start, stop_, kind, decoder, layer)
         at = e
     end
     if at < stop_ then
-        if tree_wanted then layer:add(fields["qmi.tlv.value"], tvb(at, stop_ - at)) end
+        if tree_wanted then add(layer, fields["qmi.tlv.value"], tvb(at, stop_ - at)) end
         if stop_ - at < 3 then problem(layer, ERROR, format("%d bytes are no TLV", stop_ - at), at, stop_ - at) end
     end
     for _, missing in ipairs(decoder and decoder.mandatory or {}) do
@@ -235,30 +255,39 @@ local function show_layout(layout, start, stop_, tree)
     local at = start
     for _, item in ipairs(layout) do
         if at + item[2] > stop_ then break end
-        local shown = tree:add_le(fields[item[1]], tvb(at, item[2]))
-        if tree_visible then number_alone(shown) end
+        local field = fields[item[1]]
+        if field_wanted(tree, field) then
+            local shown = add_le(tree, field, tvb(at, item[2]))
+            if tree_visible then number_alone(shown) end
+        end
         at = at + item[2]
     end
 end
 
 local function show_header(layout, start, header, number, title, context, layer)
-    if number then layer:add(fields["qmi.service"], tvb(start, 0), number):set_generated() end
-    if context.instance then layer:add(fields["qmi.instance"], tvb(start, 0), context.instance):set_generated() end
+    if number then add_generated(layer, fields["qmi.service"], start, number) end
+    local instance = instance_of[context]
+    if instance then add_generated(layer, fields["qmi.instance"], start, instance) end
     local at = start
     for place, item in ipairs(layout) do
-        local shown = layer:add_le(fields[item[1]], tvb(at, item[2]))
-        if item[1] == "qmi.msgid" and title and tree_visible then
-            shown:set_text(format("Message: %s (0x%04x)", title, header.msgid))
+        local field = fields[item[1]]
+        if field_wanted(layer, field) then
+            local shown = add_le(layer, field, tvb(at, item[2]))
+            if item[1] == "qmi.msgid" and title and tree_visible then
+                shown:set_text(format("Message: %s (0x%04x)", title, header.msgid))
+            end
         end
         if place == 1 then
-            layer:add(fields["qmi.type"], tvb(start, 1), header.type)
-            layer:add(fields["qmi.compound"], tvb(start, 1), header.compound)
+            local flags = tvb(start, 1)
+            add(layer, fields["qmi.type"], flags, header.type)
+            add(layer, fields["qmi.compound"], flags, header.compound)
         end
         at = at + item[2]
     end
-    if context.request then layer:add(fields["qmi.response_to"], tvb(start, 0), context.request):set_generated() end
-    if context.response then layer:add(fields["qmi.response_in"], tvb(start, 0), context.response):set_generated() end
-    if context.time then layer:add(fields["qmi.time"], tvb(start, 0), context.time):set_generated() end
+    local request, response, time = request_of[context], response_of[context], time_of[context]
+    if request then add_generated(layer, fields["qmi.response_to"], start, request) end
+    if response then add_generated(layer, fields["qmi.response_in"], start, response) end
+    if time then add_generated(layer, fields["qmi.time"], start, time) end
 end
 
 local function info_text(header, title, failure, names)
@@ -293,11 +322,11 @@ local function message(start, stop_, number, context, pinfo, tree)
     local layout = is_ctl and definitions.layouts.ctl or definitions.layouts.qmi
     local protocol = number and "QMI_" .. service_name(number) or "QMI"
     local layer = tree
-    if tree_wanted then layer = tree:add(qmi, part(start, stop_ - start)) end
+    if tree_wanted then layer = add(tree, qmi, part(start, stop_ - start)) end
     local header = parse_header(start, stop_, is_ctl)
     if not header then
         if tree_wanted then
-            if number then layer:add(fields["qmi.service"], tvb(start, 0), number):set_generated() end
+            if number then add_generated(layer, fields["qmi.service"], start, number) end
             show_layout(layout, start, stop_, layer)
         end
         problem(layer, ERROR, "the QMI header is cut short", start, stop_ - start)

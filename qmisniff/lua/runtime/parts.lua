@@ -6,10 +6,10 @@ local function show_part(protocol, start, transfer, pinfo, tree)
     local text = format("%d bytes, part of a message", size)
     local layer = tree
     if tree_wanted then
-        layer = tree:add(fields[protocol .. ".piece"], tvb(start, size))
+        layer = add(tree, fields[protocol .. ".piece"], tvb(start, size))
         if tree_visible then layer:set_text("Part of a message: " .. text) end
         if transfer.whole_in then
-            layer:add(fields[protocol .. ".reassembled_in"], tvb(start, 0), transfer.whole_in):set_generated()
+            add_generated(layer, fields[protocol .. ".reassembled_in"], start, transfer.whole_in)
         end
         show_data(start, #bytes, pinfo, tree)
     end
@@ -25,10 +25,10 @@ local function in_whole(protocol, whole, transfer, tree, show)
     tvb, bytes = ByteArray.new(whole, true):tvb("Reassembled " .. protocol:upper()), whole
     local layer = tree
     if tree_wanted then
-        layer = tree:add(fields[protocol .. ".reassembled"], tvb())
+        layer = add(tree, fields[protocol .. ".reassembled"], tvb())
         if tree_visible then layer:set_text(format("Reassembled message: %d bytes", #whole)) end
         for _, number in ipairs(transfer.parts) do
-            layer:add(fields[protocol .. ".part"], tvb(0, 0), number):set_generated()
+            add_generated(layer, fields[protocol .. ".part"], 0, number)
         end
     end
     show(layer)

@@ -71,26 +71,26 @@ end
 -- Adds what a field is made of; returns whether its value is a message.
 local function show_protobuf_part(part, tree)
     local start, size = part.start, part.stop - part.start
-    local function add(name, p, length, value)
+    local function show(name, p, length, value)
         local field = fields["protobuf.field." .. name]
-        if field then tree:add(field, tvb(p, length), value) end
+        if field then add(tree, field, tvb(p, length), value) end
     end
-    add("number", part.tag, part.length - part.tag, UInt64.new(part.number))
-    add("wiretype", part.tag, 1, part.wire)
+    show("number", part.tag, part.length - part.tag, UInt64.new(part.number))
+    show("wiretype", part.tag, 1, part.wire)
     if part.wire == VARINT then
-        add("value.uint64", start, size, UInt64.new(part.low, part.high))
+        show("value.uint64", start, size, UInt64.new(part.low, part.high))
     elseif part.wire == FIXED64 then
-        add("value.uint64", start, size, tvb(start, 8):le_uint64())
-        add("value.double", start, size, tvb(start, 8):le_float())
+        show("value.uint64", start, size, tvb(start, 8):le_uint64())
+        show("value.double", start, size, tvb(start, 8):le_float())
     elseif part.wire == FIXED32 then
-        add("value.uint32", start, size, tvb(start, 4):le_uint())
-        add("value.float", start, size, tvb(start, 4):le_float())
+        show("value.uint32", start, size, tvb(start, 4):le_uint())
+        show("value.float", start, size, tvb(start, 4):le_float())
     else
-        add("value.length", part.length, start - part.length, UInt64.new(size))
+        show("value.length", part.length, start - part.length, UInt64.new(size))
         local content = sub(bytes, start + 1, part.stop)
         local readable = printable(content)
-        if readable then add("value.string", start, size, content) end
-        if fields["protobuf.field.value"] then tree:add(fields["protobuf.field.value"], tvb(start, size)) end
+        if readable then show("value.string", start, size, content) end
+        if fields["protobuf.field.value"] then add(tree, fields["protobuf.field.value"], tvb(start, size)) end
         return not readable and is_protobuf(start, part.stop)
     end
     return false
@@ -103,7 +103,7 @@ function show_protobuf(p, e, tree, depth)
         if not part then break end
         budget = budget - PART_COST
         if budget < 0 then break end
-        local item = tree:add(tvb(p, part.stop - p), format("Field: %d, %s", part.number, WIRE_TYPES[part.wire]))
+        local item = add(tree, tvb(p, part.stop - p), format("Field: %d, %s", part.number, WIRE_TYPES[part.wire]))
         if show_protobuf_part(part, item) and depth < MAX_DEPTH then
             show_protobuf(part.start, part.stop, item, depth + 1)
         end

@@ -30,7 +30,7 @@ function show_frame(start, stop_, pinfo, tree)
     local head = start + 6
     local layer = tree
     if tree_wanted then
-        layer = tree:add(qmux, part(start, math.min(head, stop_) - start))
+        layer = add(tree, qmux, part(start, math.min(head, stop_) - start))
         show_layout(layout, start, stop_, layer)
     end
     if head > stop_ then
@@ -56,7 +56,8 @@ function show_frame(start, stop_, pinfo, tree)
     if first and not wide then
         local header = parse_header(head, stop_, service == 0)
         if header then
-            local key = format("qmux:%s:%d:%d:%d:%d", device, service, client, header.txn, header.msgid)
+            local key = ((service * 256 + client) * 65536 + header.txn) * 65536 + header.msgid
+            if device ~= "" then key = format("%s %.0f", device, key) end
             pair(pinfo, context, header, key)
         end
     end

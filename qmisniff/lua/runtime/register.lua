@@ -3,19 +3,10 @@
 for _, item in ipairs(definitions.fields) do
     collect(item[1], item[2], item[3], item[4], { hex = item.hex, labels = item.labels, unit = item.unit })
 end
-for _, service in pairs(services) do
-    for _, each in pairs(service.messages) do
-        for kind = 1, 3 do
-            for _, tlv in ipairs(each.tlvs[kind] or {}) do
-                collect_type(tlv[3], format("qmi.%s.%s.%s", service.name, each[1], tlv[2]))
-            end
-        end
-    end
-end
-register({ tap = tap, qrtr = qrtr, qmux = qmux }, qmi)
-specs, order, definitions.fields = nil, nil, nil
--- What stays is some 6 MB, and for ever: to look through it for garbage only when there are 60 MB saves a third of the
--- time. A later Lua may not know the word.
+register({ tap = tap, qrtr = qrtr, qmux = qmux }, qmi, definitions.services, collect_service)
+definitions.fields = nil
+-- What stays is some 3 MB, and for ever: to look through it for garbage less often saves much of the time. A later Lua
+-- may not know the word.
 pcall(collectgarbage, "setpause", 1000)
 
 RESULT = tlv_decoder({ RESULT_TLV, "result", RESULT_TYPE, mandatory = true }, "qmi")
@@ -38,7 +29,7 @@ local links = {
     end,
     [2] = function(pinfo, tree)
         start_messages()
-        local protocol, info = message(0, #bytes, nil, {}, pinfo, tree)
+        local protocol, info = message(0, #bytes, nil, nil, pinfo, tree)
         local header = parse_header(0, #bytes, false)
         qmux_columns(pinfo, protocol, info, header ~= nil and header.type ~= REQUEST)
     end,
@@ -65,19 +56,19 @@ local LAYERS = { [0] = qrtr, qmux, qmi }
 local FLAGS = { { "tap.synthetic", 0 }, { "tap.truncated", 1 }, { "tap.header_rebuilt", 2 } }
 
 local function show_tap(size, pinfo, tree)
-    local layer = tree:add(tap, tvb(0, size))
-    layer:add(fields["tap.hook"], tvb(2, 1))
+    local layer = add(tree, tap, tvb(0, size))
+    add(layer, fields["tap.hook"], tvb(2, 1))
     local direction = pinfo.p2p_dir == 1 and 1 or pinfo.p2p_dir == 0 and 2 or 0
-    layer:add(fields["tap.direction"], tvb(0, 0), direction):set_generated()
+    add_generated(layer, fields["tap.direction"], 0, direction)
     local pid = tvb(8, 4):le_int()
-    if pid >= 0 then layer:add(fields["tap.pid"], tvb(8, 4), pid) end
+    if pid >= 0 then add(layer, fields["tap.pid"], tvb(8, 4), pid) end
     local comm = to_nul(sub(bytes, 17, 32))
-    if comm ~= "" then layer:add(fields["tap.comm"], tvb(16, 16), valid_utf8(comm)) end
+    if comm ~= "" then add(layer, fields["tap.comm"], tvb(16, 16), valid_utf8(comm)) end
     local cpu, flags = u16(4), byte(bytes, 4)
-    if cpu ~= 0xFFFF then layer:add_le(fields["tap.cpu"], tvb(4, 2)) end
+    if cpu ~= 0xFFFF then add_le(layer, fields["tap.cpu"], tvb(4, 2)) end
     for _, flag in ipairs(FLAGS) do
         if flag[2] == 0 or flags % 8 ~= 0 then
-            layer:add(fields[flag[1]], tvb(3, 1), floor(flags / 2 ^ flag[2]) % 2 == 1)
+            add(layer, fields[flag[1]], tvb(3, 1), floor(flags / 2 ^ flag[2]) % 2 == 1)
         end
     end
 end
@@ -87,7 +78,7 @@ function capture.dissector(buffer, pinfo, tree)
     local size = #bytes >= 2 and byte(bytes, 2) or 0
     local link = #bytes >= 7 and links[byte(bytes, 7)]
     if #bytes < TAP_SIZE or byte(bytes, 1) ~= 1 or size < TAP_SIZE or size > #bytes or not link then
-        local layer = tree:add(tap, tvb())
+        local layer = add(tree, tap, tvb())
         problem(layer, ERROR, "no tap header that this dissector knows", 0, #bytes)
         show_data(0, #bytes, pinfo, tree)
         set_columns(pinfo, "", "", "OTHER", format("%d bytes", #bytes))
@@ -103,7 +94,7 @@ function capture.dissector(buffer, pinfo, tree)
         bytes = sub(bytes, size + 1)
         link(pinfo, tree)
     else
-        if LAYERS[byte(bytes, 7)] then tree:add(LAYERS[byte(bytes, 7)], tvb(0, 0)) end
+        if LAYERS[byte(bytes, 7)] then add(tree, LAYERS[byte(bytes, 7)], tvb(0, 0)) end
         problem(tree, ERROR, EMPTY[byte(bytes, 7)] or "there is no packet behind the tap header", 0, 0)
         set_columns(pinfo, "", "", "OTHER", "0 bytes")
     end

@@ -26,14 +26,14 @@ end
 
 local function show_number(name, p, tree)
     local field = fields[name]
-    if field and tree_wanted then tree:add(field, tvb(p, 2)) end
+    if field and tree_wanted then add(tree, field, tvb(p, 2)) end
     return big(p, 2)
 end
 
 local function show_texts(found, tree)
     for _, each in ipairs(found) do
         local field = fields[each[1]]
-        if field and tree_wanted then tree:add(field, tvb(each[3], each[4]), each[2]) end
+        if field and tree_wanted then add(tree, field, tvb(each[3], each[4]), each[2]) end
     end
 end
 
@@ -84,7 +84,7 @@ end
 
 function show_tftp(start, e, pinfo, tree)
     local layer = tree
-    if tree_wanted and fields.tftp then layer = tree:add(fields.tftp, tvb(start, e - start)) end
+    if tree_wanted and fields.tftp then layer = add(tree, fields.tftp, tvb(start, e - start)) end
     local text, at, wrong = parse(start, e, layer)
     if tree_visible and layer ~= tree then layer:set_text("TFTP: " .. text) end
     if wrong then problem(layer, WARN, wrong, start, at - start) end

@@ -2,12 +2,14 @@
 -- A QRTR data packet does not name its service, nor a request its response. Frames are learnt from when they are first
 -- seen, in the order of the capture; what was found out about each is kept for every later look at it.
 
-local servers, file_clients, transfers, open_requests, contexts
+local servers, file_clients, transfers, open_requests
+local looked_in, looked_at -- the frame that was learnt from last, and the messages in it
 
 local function forget()
     servers, file_clients, transfers = {}, {}, {} -- "node:port" -> what is there
     open_requests = {} -- key that a request and its response share -> its frame
-    contexts = {} -- frame and place in it -> service, instance, request, response, time
+    service_of, instance_of, request_of, response_of, time_of = {}, {}, {}, {}, {}
+    looked_in, looked_at = nil, nil
 end
 
 local DATA, HELLO, BYE, NEW_SERVER, DEL_SERVER, DEL_CLIENT, RESUME_TX = 1, 2, 3, 4, 5, 6, 7
@@ -18,14 +20,15 @@ local NOT_QMI = { [4096] = true, [4097] = true, [5012] = true }
 
 local function place(node, port) return format("%.0f:%.0f", node, port) end
 
--- The context of the message at `start`, and whether this is the first look at it.
+-- A number for the message at `start`, and whether this is the first look at it.
 local function context_at(pinfo, start)
-    local key = pinfo.number + (tvb:offset() + start) * 4294967296
-    local context = contexts[key]
-    if context then return context, false end
-    context = {}
-    contexts[key] = context
-    return context, not pinfo.visited
+    local frame = pinfo.number
+    local context = frame + (tvb:offset() + start) * 4294967296
+    if pinfo.visited then return context, false end
+    if looked_in ~= frame then looked_in, looked_at = frame, {} end
+    local first = not looked_at[context]
+    looked_at[context] = true
+    return context, first
 end
 
 -- Pairs a message with its request or response.
@@ -36,9 +39,9 @@ local function pair(pinfo, context, header, key)
         local asked = open_requests[key]
         open_requests[key] = nil
         if asked and asked.frame ~= pinfo.number then
-            asked.context.response = pinfo.number
-            context.request = asked.frame
-            context.time = floor((pinfo.rel_ts - asked.time) * 1e9 + 0.5) / 1e9 -- nanoseconds, as in the file
+            response_of[asked.context] = pinfo.number
+            request_of[context] = asked.frame
+            time_of[context] = floor((pinfo.rel_ts - asked.time) * 1e9 + 0.5) / 1e9 -- nanoseconds, as in the file
         end
     end
 end
@@ -75,7 +78,7 @@ local function learn_data(pinfo, header, start, stop_, context)
     local source, target = place(header.src_node, header.src_port), place(header.dst_node, header.dst_port)
     local transfer = transfer_server(source, target, header.src_node, start, stop_)
     if transfer then
-        context.service, context.instance = transfer.service, transfer.instance
+        service_of[context], instance_of[context] = transfer.service, transfer.instance
         return
     end
     local qmi_header = parse_header(start, stop_, false)
@@ -83,7 +86,7 @@ local function learn_data(pinfo, header, start, stop_, context)
     -- A port can be client and server at once: the message says on which side the service is.
     if qmi_header and qmi_header.type ~= REQUEST then client, offering = target, source end
     local server = servers[offering] or servers[client]
-    if server then context.service, context.instance = server.service, server.instance end
+    if server then service_of[context], instance_of[context] = server.service, server.instance end
     if server and NOT_QMI[server.service] or not qmi_header then return end
     if qmi_header.length ~= header.size - (qmi_header.tlvs - start) then return end
     pair(pinfo, context, qmi_header, format("%s>%s:%d:%d", client, offering, qmi_header.txn, qmi_header.msgid))

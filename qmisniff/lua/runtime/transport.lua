@@ -49,18 +49,18 @@ local function show_packet_header(size, layer)
         if at + item[2] > size then return end
         local shown
         if item[1]:find("_port$") then
-            shown = layer:add(fields[item[1]], tvb(at, 2), wide_port(u16(at)))
+            shown = add(layer, fields[item[1]], tvb(at, 2), wide_port(u16(at)))
         else
-            shown = layer:add_le(fields[item[1]], tvb(at, item[2]))
+            shown = add_le(layer, fields[item[1]], tvb(at, item[2]))
         end
         if tree_visible then number_alone(shown) end
         if item[1] == "qrtr.flags" then
-            layer:add(fields["qrtr.confirm_rx"], tvb(at, 1), byte(bytes, at + 1) % 2)
+            add(layer, fields["qrtr.confirm_rx"], tvb(at, 1), byte(bytes, at + 1) % 2)
         end
         at = at + item[2]
     end
     local options = math.min(byte(bytes, 4), size - at)
-    if options > 0 then layer:add(fields["qrtr.options"], tvb(at, options)) end
+    if options > 0 then add(layer, fields["qrtr.options"], tvb(at, options)) end
 end
 
 -- What the fields of a control packet are, by its command: name, offset, size.
@@ -69,15 +69,15 @@ local function show_control_fields(command, start, stop_, layer)
     for _, item in ipairs(definitions.control_forms[command] or definitions.control_forms.other) do
         local name, at, size = item[1], start + item[2], item[3]
         if at + size > stop_ then return end
-        local shown = layer:add_le(fields[name], tvb(at, size))
+        local shown = add_le(layer, fields[name], tvb(at, size))
         if tree_visible then number_alone(shown) end
         if name == "qrtr.ctrl.instance" then
             local service, word = u32(start + 4), u32(start + 8)
             local label = labels[service] and labels[service][floor(word / 256)]
             if label and tree_visible then shown:append_text(" (" .. label .. ")") end
             if service == 4097 then
-                layer:add(fields["qrtr.ctrl.diag.processor"], tvb(start + 8, 4), floor(word / 64))
-                layer:add(fields["qrtr.ctrl.diag.channel"], tvb(start + 8, 4), word % 64)
+                add(layer, fields["qrtr.ctrl.diag.processor"], tvb(start + 8, 4), floor(word / 64))
+                add(layer, fields["qrtr.ctrl.diag.channel"], tvb(start + 8, 4), word % 64)
             end
         end
     end
@@ -119,7 +119,7 @@ local function show_control(header, start, stop_, tree)
     local command = size >= 4 and u32(start) or nil
     local layer = tree
     if tree_wanted then
-        layer = tree:add(fields["qrtr.ctrl"], tvb(start, size))
+        layer = add(tree, fields["qrtr.ctrl"], tvb(start, size))
         if tree_visible then
             local name = command and (PACKET_TYPES[command] or format("command %.0f", command)) or ""
             layer:set_text("QRTR control packet: " .. name)
@@ -139,21 +139,21 @@ end
 
 -- What a service is sent or sends: QMI, unless it is known or seen to be something else.
 local function show_payload(start, stop_, context, pinfo, tree)
-    local service = context.service
+    local service = service_of[context]
     if service == TFTP then return "TFTP", show_tftp(start, stop_, pinfo, tree) end
     if services[service or -1] or not NOT_QMI[service or -1] and looks_like_message(start, stop_) then
         return message(start, stop_, service, context, pinfo, tree)
     end
     show_data(start, stop_, pinfo, tree)
-    if service and tree_wanted then tree:add(fields["qrtr.service"], tvb(start, 0), service):set_generated() end
+    if service and tree_wanted then add_generated(tree, fields["qrtr.service"], start, service) end
     if service then return service_name(service), format("%d bytes", stop_ - start) end
 end
 
 local function show_trailer(start, size, tree)
     local layer = tree
     if tree_wanted then
-        layer = tree:add(fields["qrtr.trailer"], tvb(start, size - start))
-        layer:add(fields["qrtr.padding"], tvb(start, size - start))
+        layer = add(tree, fields["qrtr.trailer"], tvb(start, size - start))
+        add(layer, fields["qrtr.padding"], tvb(start, size - start))
     end
     if size - start > 3 then
         problem(layer, WARN, format("%d bytes after the payload", size - start), start, size - start)
@@ -166,7 +166,7 @@ function show_packet(pinfo, tree)
     local layer = tree
     if not header or header.payload > size then
         if tree_wanted then
-            layer = tree:add(qrtr, tvb(0, size))
+            layer = add(tree, qrtr, tvb(0, size))
             show_packet_header(size, layer)
         end
         local version = size > 0 and byte(bytes, 1)
@@ -185,7 +185,7 @@ function show_packet(pinfo, tree)
     local source, destination = address_text(header.src_node, header.src_port),
         address_text(header.dst_node, header.dst_port)
     if tree_wanted then
-        layer = tree:add(qrtr, tvb(0, header.payload))
+        layer = add(tree, qrtr, tvb(0, header.payload))
         if tree_visible then
             layer:set_text(format("QRTR: %s, %s > %s", name or format("type %.0f", header.type), source, destination))
         end

@@ -21,6 +21,8 @@ local function stop(at, reason)
     error(STOP, 0)
 end
 
+local collect_service, compile, compile_fields -- what the other parts use of this one
+do
 local ADDRESS_KIND = { ipv4 = "ipv4", ipv6 = "ipv6", mac = "ether", plmn = "string" }
 local ADDRESS_SIZE = { ipv4 = 4, ipv6 = 16, mac = 6, plmn = 3 }
 
@@ -71,6 +73,21 @@ local function collect_type(kind, path)
             { hex = kind.hex or kind.flags or kind.bits, labels = kind.enum, unit = kind.unit })
         for _, part in ipairs(kind.bits or {}) do
             collect(path .. "." .. part[1], part[1], bits_kind(part), size, { labels = part[4], mask = bits_mask(part, size) })
+        end
+    end
+end
+
+-- Collects the filter names of a service, always in the same order.
+function collect_service(service)
+    local ids = {}
+    for id in pairs(service.messages) do ids[#ids + 1] = id end
+    table.sort(ids)
+    for _, id in ipairs(ids) do
+        local message = service.messages[id]
+        for kind = 1, 3 do
+            for _, tlv in ipairs(message.tlvs[kind] or {}) do
+                collect_type(tlv[3], format("qmi.%s.%s.%s", service.name, message[1], tlv[2]))
+            end
         end
     end
 end
@@ -159,33 +176,23 @@ end
 
 -- ---- numbers
 
-local compile
-
-local function scaled_adder(kind, read)
+local function scaled_value(kind, read)
     local num, den = kind.num or 1, kind.den
-    if den then -- adding zero makes a zero of a negative one
-        return function(tree, field, p, size) return tree:add(field, tvb(p, size), read(p) * num / den + 0) end
-    end
+    if den then return function(p) return read(p) * num / den + 0 end end -- a zero, where it is one, without a sign
     if kind[1] == "i" or num < 0 then
-        return function(tree, field, p, size) return tree:add(field, tvb(p, size), Int64.new(read(p)) * Int64.new(num)) end
+        local factor = Int64.new(num)
+        return function(p) return Int64.new(read(p)) * factor end
     end
-    local function whole(p, size)
-        if kind.be then return tvb(p, size):uint64() end
-        return tvb(p, size):le_uint64()
-    end
-    return function(tree, field, p, size) return tree:add(field, tvb(p, size), whole(p, size) * UInt64.new(num)) end
+    local size, factor = kind[2], UInt64.new(num)
+    if kind.be then return function(p) return tvb(p, size):uint64() * factor end end
+    return function(p) return tvb(p, size):le_uint64() * factor end
 end
 
-local function number_adder(kind, read)
-    if kind.truth then
-        return function(tree, field, p, size) return tree:add(field, tvb(p, size), read(p) ~= 0) end
-    end
-    if kind.num or kind.den then return scaled_adder(kind, read) end
-    if kind[1] == "f" then
-        return function(tree, field, p, size) return tree:add(field, tvb(p, size), read(p)) end
-    end
-    if kind.be then return function(tree, field, p, size) return tree:add(field, tvb(p, size)) end end
-    return function(tree, field, p, size) return tree:add_le(field, tvb(p, size)) end
+-- A function that gives the value to show; nil where Wireshark itself reads it out of the bytes.
+local function shown_value(kind, read)
+    if kind.truth then return function(p) return read(p) ~= 0 end end
+    if kind.num or kind.den then return scaled_value(kind, read) end
+    if kind[1] == "f" then return read end -- the field is a double, whatever its size here
 end
 
 -- The bits from `low` on of a number of more than four bytes, which a double does not hold exactly.
@@ -215,13 +222,15 @@ local function bits_adder(kind, path)
     local size = kind[2]
     return function(item, p)
         for _, part in ipairs(parts) do
-            if size > 4 then
+            if not field_wanted(item, part.field) then
+                -- nothing to show
+            elseif size > 4 then
                 local value = wide_bits(kind, p, part.low, part.width)
-                item:add(part.field, tvb(p, size), part.truth and value ~= 0 or not part.truth and UInt64.new(value))
+                add(item, part.field, tvb(p, size), part.truth and value ~= 0 or not part.truth and UInt64.new(value))
             elseif kind.be then
-                item:add(part.field, tvb(p, size))
+                add(item, part.field, tvb(p, size))
             else
-                item:add_le(part.field, tvb(p, size))
+                add_le(item, part.field, tvb(p, size))
             end
         end
     end
@@ -230,23 +239,40 @@ end
 local function compile_number(kind, path, stored)
     local size, field = kind[2], fields[path]
     local read = number_reader(kind[1], size, kind.be)
-    local add = number_adder(kind, read)
+    local value, add_read = shown_value(kind, read), kind.be and add or add_le
     local add_bits = kind.bits and bits_adder(kind, path)
     local suffix = kind.flags and flags_suffix(size, kind.be, kind.flags)
     local float_unit = kind.unit and number_kind(kind) == "float" and " " .. kind.unit
+
+    local function show(item, p)
+        if float_unit then item:append_text(float_unit) end
+        if suffix then item:append_text(suffix(p)) end
+        if kind.since then item:append_text(moment_suffix(read(p) * (kind.num or 1) / (kind.den or 1), kind)) end
+        if kind.enum then number_alone(item) end
+        shown_text = item.text
+    end
+
+    if not stored and not value and not add_bits then -- most numbers are nothing else
+        return function(p, e, tree)
+            local after = p + size
+            if after > e then stop(p, SHORT) end
+            if field_wanted(tree, field) then
+                local item = add_read(tree, field, tvb(p, size))
+                if tree_visible then show(item, p) end
+            end
+            return after
+        end
+    end
     return function(p, e, tree, scope)
         if e - p < size then stop(p, SHORT) end
         if stored then scope[stored] = read(p) end
-        if tree_wanted then
-            local item = add(tree, field, p, size)
+        if field_wanted(tree, field) then
+            local item
+            if value then item = add(tree, field, tvb(p, size), value(p)) else item = add_read(tree, field, tvb(p, size)) end
             if add_bits then add_bits(item, p) end
-            if tree_visible then
-                if float_unit then item:append_text(float_unit) end
-                if suffix then item:append_text(suffix(p)) end
-                if kind.since then item:append_text(moment_suffix(read(p) * (kind.num or 1) / (kind.den or 1), kind)) end
-                if kind.enum then number_alone(item) end
-                shown_text = item.text
-            end
+            if tree_visible then show(item, p) end
+        elseif add_bits and tree_wanted then
+            add_bits(tree, p)
         end
         return p + size
     end
@@ -295,9 +321,9 @@ local function compile_text(kind, path)
         local many, prefix = length(p, e, scope)
         many = many * width
         if e - p - prefix < many then stop(p, SHORT) end
-        if tree_wanted then
+        if field_wanted(tree, field) then
             local start = p + prefix
-            local item = tree:add(field, tvb(p, prefix + many), no_nul(reader(sub(bytes, start + 1, start + many), scope)))
+            local item = add(tree, field, tvb(p, prefix + many), no_nul(reader(sub(bytes, start + 1, start + many), scope)))
             if tree_visible then shown_text = item.text end
         end
         return p + prefix + many
@@ -310,12 +336,12 @@ local function compile_bytes(kind, path)
     return function(p, e, tree, scope)
         local many, prefix = length(p, e, scope)
         if e - p - prefix < many then stop(p, SHORT) end
-        if tree_wanted then
+        if field_wanted(tree, field) then
             local item
             if prefixed then
-                item = tree:add_le(field, tvb(p, prefix)) -- Wireshark reads the count itself
+                item = add_le(tree, field, tvb(p, prefix)) -- Wireshark reads the count itself
             else
-                item = tree:add(field, tvb(p, many))
+                item = add(tree, field, tvb(p, many))
             end
             if tree_visible then shown_text = item.text end
         end
@@ -328,14 +354,14 @@ local function compile_address(kind, path)
     local size = ADDRESS_SIZE[sort]
     return function(p, e, tree)
         if e - p < size then stop(p, SHORT) end
-        if tree_wanted then
+        if field_wanted(tree, field) then
             local item
             if sort == "plmn" then
-                item = tree:add(field, tvb(p, size), plmn(sub(bytes, p + 1, p + size)))
+                item = add(tree, field, tvb(p, size), plmn(sub(bytes, p + 1, p + size)))
             elseif sort == "ipv4" and not kind.be then
-                item = tree:add_le(field, tvb(p, size))
+                item = add_le(tree, field, tvb(p, size))
             else
-                item = tree:add(field, tvb(p, size))
+                item = add(tree, field, tvb(p, size))
             end
             if tree_visible then shown_text = item.text end
         end
@@ -348,10 +374,10 @@ end
 -- A heading: below it stands what `inside` decodes. Without a field it is there to be looked at only.
 local function below_heading(field, text, inside, p, e, tree, scope)
     local item
-    if field and tree_wanted then
-        item = tree:add(field, tvb(p, e - p))
+    if field and field_wanted(tree, field) then
+        item = add(tree, field, tvb(p, e - p))
     elseif tree_visible then
-        item = tree:add(tvb(p, e - p), text)
+        item = add(tree, tvb(p, e - p), text)
     else
         return inside(p, e, tree, scope)
     end
@@ -361,7 +387,7 @@ local function below_heading(field, text, inside, p, e, tree, scope)
 end
 
 -- The fields of a struct, without a heading.
-local function compile_fields(kind, path)
+function compile_fields(kind, path)
     local referred, parts = {}, {}
     for at = 2, #kind do references(kind[at][2], referred) end
     for at = 2, #kind do
@@ -438,4 +464,5 @@ function compile(kind, path, stored)
     end
     if ADDRESS_SIZE[sort] then return compile_address(kind, path) end
     return compile_number(kind, path, stored)
+end
 end

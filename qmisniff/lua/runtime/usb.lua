@@ -10,10 +10,10 @@ collect("usbcom", "CDC notification", "protocol", 0)
 
 -- bmRequestType is out of reach: the fields have Wireshark's own names, which shows them of requests that it knows.
 local function show_setup(buffer, tree)
-    tree:add(fields["usb.setup.bRequest"], buffer(0, 1))
-    tree:add_le(fields["usb.setup.wValue"], buffer(1, 2))
-    tree:add_le(fields["usb.setup.wIndex"], buffer(3, 2))
-    tree:add_le(fields["usb.setup.wLength"], buffer(5, 2))
+    add(tree, fields["usb.setup.bRequest"], buffer(0, 1))
+    add_le(tree, fields["usb.setup.wValue"], buffer(1, 2))
+    add_le(tree, fields["usb.setup.wIndex"], buffer(3, 2))
+    add_le(tree, fields["usb.setup.wLength"], buffer(5, 2))
 end
 
 local function usb_control(buffer, pinfo, tree)
@@ -57,7 +57,7 @@ local function usb_interrupt(buffer, pinfo, tree)
     local name = definitions.notifications[code] or format("notification 0x%02x", code)
     local layer = tree
     if tree_wanted then
-        if fields.usbcom then layer = tree:add(fields.usbcom, tvb()) end
+        if fields.usbcom then layer = add(tree, fields.usbcom, tvb()) end
         if tree_visible and fields.usbcom then layer:set_text("CDC notification: " .. name) end
         show_layout(definitions.layouts.notification, 0, 8, layer)
     end
