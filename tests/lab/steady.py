@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether a capture's memory stays flat: a steady flow of messages in a guest, for a long time.
 
-`python -m tests.lab.steady` fails if at most in the last sixth of the time it is 2 MiB more than at most in the first, or
-if any message is neither captured nor reported as lost.
+`python -m tests.lab.steady` fails if it is 2 MiB more at most in the last sixth of the time than at most in the first,
+or if any message is neither captured nor reported as lost.
 """
 
 from __future__ import annotations
