@@ -97,23 +97,21 @@ END = End.END
 
 def pack_block(layout: Layout, *values: int, body: bytes = b"", options: Options | None = None) -> bytes:
     """One little-endian block: fixed fields, then `body` padded to four bytes, then the options."""
-    content = layout.struct("<").pack(*values) + body + bytes(-len(body) % 4) + _pack_options(options or {})
+    content = layout.struct("<").pack(*values) + body + bytes(-len(body) % 4) + pack_options(options or {})
     length = len(content) + 12
     return struct.pack("<II", layout.code, length) + content + struct.pack("<I", length)
 
 
-def pack_packet(interface: int, ts: int, body: bytes, original: int, options: Options) -> bytes:
+def pack_packet(interface: int, ts: int, body: bytes, original: int, options: bytes) -> bytes:
     """An enhanced packet block: what pack_block makes, but quickly, for there are very many."""
-    rest = bytes(-len(body) % 4)
-    if options:
-        rest += _pack_options(options)
     size = len(body)
+    rest = bytes(-size % 4) + options
     length = _PACKET_HEAD.size + size + len(rest) + 4
     head = _PACKET_HEAD.pack(PACKET.code, length, interface, ts >> 32 & 0xFFFFFFFF, ts & 0xFFFFFFFF, size, original)
     return b"".join((head, body, rest, _LENGTH.pack(length)))
 
 
-def _pack_options(options: Options) -> bytes:
+def pack_options(options: Options) -> bytes:
     """A list of options with its end; b"" where there are none."""
     parts = []
     for code, value in options.items():

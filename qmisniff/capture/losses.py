@@ -25,7 +25,7 @@ class Counts(NamedTuple):
 
 
 class Losses:
-    """Packets lost so far. Never less than before, so that what was told stays true."""
+    """Packets lost: what is certain while a capture runs, and the exact number once it has ended."""
 
     def __init__(self) -> None:
         self._overwritten = 0
@@ -49,11 +49,19 @@ class Losses:
 
         `heads` have been read, `events` were overwritten as the pages read until now tell, and `waiting` events stood
         in the ring after `counts` were taken. As some of these are no heads, and some have come since, what is told
-        while packets come is a little low; it is exact when no packet waits.
+        while packets come is a little low.
         """
         before = self.total
-        # Without a count, each lost event stands for a packet: no fewer were lost.
-        lost = events if counts.probed is None else counts.probed - heads - waiting
+        # Without a count, each lost event stands for a packet. With one, no more packets than events: a processor may
+        # just have counted one whose record is not in the ring yet.
+        lost = events if counts.probed is None else min(counts.probed - heads - waiting, events)
         self._overwritten = max(self._overwritten, lost)
         self._missed = max(self._missed, counts.missed)
         return self.total - before
+
+    def settle(self, counts: Counts, heads: int, events: int) -> int:
+        """The same at the end, when no packet comes any more and all that waited has been read."""
+        before = self.total
+        self._overwritten = events if counts.probed is None else max(counts.probed - heads, 0)
+        self._missed = counts.missed
+        return max(self.total - before, 0)

@@ -281,7 +281,8 @@ class KernelTap(Opened):
         """Read to the end of the buffers, and settle what was lost."""
         while not self._feed(instance, assembler)[1]:
             pass
-        self._account(instance, assembler)
+        counts, events = instance.counts(), sum(assembler.gaps.values())
+        assembler.tell_lost(self._losses.settle(counts, assembler.heads, events))
         frames = assembler.flush()
         if instance.pages is not None:
             instance.pages.close()
@@ -291,9 +292,9 @@ class KernelTap(Opened):
     def _account(self, instance: Instance, assembler: Assembler) -> None:
         """Find out what has been lost until now."""
         counts = instance.counts()  # before what waits is counted: what comes in between is not lost
-        all_read = self._stopping or (counts.probed is not None and counts.probed <= assembler.heads)
-        waiting = 0 if all_read else instance.waiting()
-        assembler.tell_lost(self._losses.update(counts, assembler.heads, sum(assembler.gaps.values()), waiting))
+        events = sum(assembler.gaps.values())
+        waiting = instance.waiting() if events else 0
+        assembler.tell_lost(self._losses.update(counts, assembler.heads, events, waiting))
 
     def _feed(self, instance: Instance, assembler: Assembler) -> tuple[set[int], bool]:
         """Hand the pages that are there to the assembler: the CPUs they came from, and whether that was all."""

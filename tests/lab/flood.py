@@ -41,13 +41,13 @@ def line(outcome: dict[str, Any]) -> str:
         f"| {load['size']:,} | {load['rate']:,.0f} | {count / bare['seconds']:,.0f} | {count / sent['seconds']:,.0f} "
         f"| {count:,} | {found['captured']:,} | {found['lost']:,} | {found['shortened']:,} "
         f"| {bare['cpu'] / count * 1e6:.0f} | {sent['cpu'] / count * 1e6:.0f} | {slower:.1f} "
-        f"| {outcome['cpu'] / count * 1e6:.0f} | {outcome['peak'] / 1024:.0f} |"
+        f"| {outcome['cpu']:.2f} | {outcome['peak'] / 1024:.0f} |"
     )
 
 
 _HEAD = (
     "| bytes | asked /s | alone /s | tapped /s | sent | captured | lost | shortened "
-    "| sender alone µs | tapped µs | times | capture µs | MiB |"
+    "| sender alone µs | tapped µs | times | capture s | MiB |"
 )
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether a capture's memory stays flat: a steady flow of messages in a guest, for a long time.
 
-`python -m tests.lab.steady` fails if the last sixth of the time takes 2 MiB more memory than the first, or any message
-is neither captured nor reported as lost.
+`python -m tests.lab.steady` fails if it is 2 MiB more at most in the last sixth of the time than at most in the first,
+or if any message is neither captured nor reported as lost.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> int:
     )
     print(f"processor: {told['cpu'] / sent['seconds'] * 100:.0f} % of one")
     print(f"memory: first sixth {min(first)} to {max(first)} KiB, last sixth {min(last)} to {max(last)} KiB")
-    return 1 if missing or max(last) - min(first) > _MOST_GROWTH else 0
+    return 1 if missing or max(last) - max(first) > _MOST_GROWTH else 0
 
 
 if __name__ == "__main__":
