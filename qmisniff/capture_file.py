@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 from qmisniff import __version__, pcapng
 from qmisniff.frame import USB_LINKS, Direction, Flag, Frame, Hook, Link, Origin
-from qmisniff.pcapng import Interface, Options, Record, RecordReader, pack_block, pack_options, pack_section, split_ts
+from qmisniff.pcapng import Interface, Record, RecordReader, pack_block, pack_options, pack_section, split_ts
 
 EXPORTED_PDU = 252
 USER0 = 147
@@ -163,23 +163,23 @@ class Writer:
     def _block(self, frame: Frame) -> bytes:
         link_type = _LINK_TYPES.get(frame.link, EXPORTED_PDU)
         number = self._interface(frame.origin, link_type)
-        options = _OPTIONS[frame.direction] if not frame.lost else pack_options(_options(frame.direction, frame.lost))
+        options = _options(frame.direction, frame.lost) if frame.lost else _OPTIONS[frame.direction]
         body = tapped(frame) if link_type == EXPORTED_PDU else frame.data
         original = min(len(body) - len(frame.data) + frame.orig_len, 0xFFFFFFFF)
         return pcapng.pack_packet(number, frame.ts_ns, body, original, options)
 
 
-def _options(direction: int, lost: int) -> Options:
+def _options(direction: int, lost: int) -> bytes:
     """A packet's options: its direction, where it has one, and what was lost before it."""
-    options: Options = {}
+    options = []
     if direction:
-        options[pcapng.EPB_FLAGS] = struct.pack("<I", direction)
+        options.append((pcapng.EPB_FLAGS, struct.pack("<I", direction)))
     if lost:
-        options[pcapng.EPB_DROPCOUNT] = struct.pack("<Q", lost)
-    return options
+        options.append((pcapng.EPB_DROPCOUNT, struct.pack("<Q", lost)))
+    return pack_options(options)
 
 
-_OPTIONS = {direction: pack_options(_options(direction, 0)) for direction in Direction}
+_OPTIONS = {direction: _options(direction, 0) for direction in Direction}
 
 
 def tapped(frame: Frame) -> bytes:

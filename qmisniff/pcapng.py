@@ -49,7 +49,7 @@ NAMES = Layout(4, ())
 STATISTICS = Layout(5, (("interface", "I"), ("ts_high", "I"), ("ts_low", "I")))
 PACKET = Layout(6, (("interface", "I"), ("ts_high", "I"), ("ts_low", "I"), ("captured", "I"), ("original", "I")))
 _PACKET_HEAD = struct.Struct("<II" + "".join(code for _, code in PACKET.fields))
-_LENGTH, _OPTION = struct.Struct("<I"), struct.Struct("<HH")
+_LENGTH = struct.Struct("<I")
 _SECTION_CODE = struct.pack("<I", SECTION.code)  # a palindrome: the same in both byte orders
 _READ = (INTERFACE, SIMPLE_PACKET, STATISTICS, PACKET)
 
@@ -97,7 +97,7 @@ END = End.END
 
 def pack_block(layout: Layout, *values: int, body: bytes = b"", options: Options | None = None) -> bytes:
     """One little-endian block: fixed fields, then `body` padded to four bytes, then the options."""
-    content = layout.struct("<").pack(*values) + body + bytes(-len(body) % 4) + pack_options(options or {})
+    content = layout.struct("<").pack(*values) + body + bytes(-len(body) % 4) + pack_options((options or {}).items())
     length = len(content) + 12
     return struct.pack("<II", layout.code, length) + content + struct.pack("<I", length)
 
@@ -111,12 +111,12 @@ def pack_packet(interface: int, ts: int, body: bytes, original: int, options: by
     return b"".join((head, body, rest, _LENGTH.pack(length)))
 
 
-def pack_options(options: Options) -> bytes:
+def pack_options(options: Iterable[tuple[int, bytes]], order: str = "<") -> bytes:
     """A list of options with its end; b"" where there are none."""
     parts = []
-    for code, value in options.items():
+    for code, value in options:
         value = value[:0xFFFF]
-        parts += [_OPTION.pack(code, len(value)), value, bytes(-len(value) % 4)]
+        parts += [struct.pack(order + "HH", code, len(value)), value, bytes(-len(value) % 4)]
     return b"".join([*parts, bytes(4)]) if parts else b""
 
 
@@ -343,9 +343,3 @@ def list_options(body: bytes, at: int, order: str) -> list[tuple[int, bytes]]:
         found.append((code, body[at : at + size]))
         at += (size + 3) & ~3
     return found
-
-
-def pack_options(options: Iterable[tuple[int, bytes]], order: str) -> bytes:
-    """A list of options with its end; nothing where there are none."""
-    parts = [struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4) for code, value in options]
-    return b"".join([*parts, bytes(4)]) if parts else b""

@@ -95,7 +95,7 @@ def test_the_statistics_say_what_became_of_the_packets() -> None:
 def test_packets_are_packed_as_any_block_is(ts: int, body: bytes, options: dict[int, bytes]) -> None:
     values = (3, *pcapng.split_ts(ts), len(body), 77)
     wanted = pcapng.pack_block(pcapng.PACKET, *values, body=body, options=options)
-    assert pcapng.pack_packet(3, ts, body, 77, pcapng.pack_options(options)) == wanted
+    assert pcapng.pack_packet(3, ts, body, 77, pcapng.pack_options(options.items())) == wanted
 
 
 def test_every_prefix_keeps_what_came_before_the_cut() -> None:
