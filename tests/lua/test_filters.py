@@ -19,7 +19,7 @@ from tests.filter import capture as every_type
 from tests.filter import test_evaluate, test_readme
 from tests.lua.filters import Maker, found_by_tshark
 from tests.lua.test_agreement import CAPTURES, every_message
-from tests.lua.tshark import available, export, save
+from tests.lua.tshark import available, export, run, save
 
 # What Wireshark has under other names; and `frame`, which here is the packet, there the record of the file.
 HERE_ONLY = ("tap.lost", "expert.severity", "expert.message", "frame.len", "frame.cap_len")
@@ -40,21 +40,21 @@ def loaded(capture: Path) -> Store:
     return store
 
 
-def ours(text: str, store: Store) -> list[int] | None:
+def ours(text: str, store: Store, dissector: Dissector) -> list[int] | None:
     try:
         chosen = compile_filter(text, registry())
     except QmisniffError:
         return None
-    return [row + 1 for found in chosen.rows(store, Dissector(registry())) for row in found.rows]
+    return [row + 1 for found in chosen.rows(store, dissector) for row in found.rows]
 
 
 def disagreements(script: Path, capture: Path, filters: list[str], folder: Path) -> list[str]:
     """A line for each filter that does not select the same frames, or that one of the two refuses."""
-    store = loaded(capture)
+    store, dissector = loaded(capture), Dissector(registry())
     theirs = found_by_tshark(script, capture, filters, folder)
     lines = []
     for text, there in zip(filters, theirs, strict=True):
-        here = ours(text, store)
+        here = ours(text, store, dissector)
         if here is None or there is None:
             refused = [who for who, found in (("qmisniff", here), ("tshark", there)) if found is None]
             lines.append(f"{text}: refused by {' and '.join(refused)}")
@@ -88,6 +88,21 @@ def test_written_filters(tmp_path: Path, script: Path) -> None:
 def test_made_filters_on_every_message(seed: int, tmp_path: Path, script: Path) -> None:
     capture = save(every_message(), tmp_path / "all.pcapng")
     assert not disagreements(script, capture, made(capture, 400, seed), tmp_path)[:40]
+
+
+def test_filters_one_at_a_time(tmp_path: Path, script: Path) -> None:
+    """With many filters at once most fields are asked for; what is not asked for is not even added to tshark's tree."""
+    capture = CAPTURES / "phone-services.pcapng"
+    store, dissector = loaded(capture), Dissector(registry())
+    own = {name for row in range(len(store)) for name in dissector.values(store.frame(row), store.context(row))}
+    deepest = sorted((name for name in own if name.startswith("qmi.") and not name.endswith(".label")), key=_depth)
+    for text in (*deepest[-3:], "qmi.tlv.length == 1", "qmi.type", "qmi.error", "qmi"):
+        shown = run(script, capture, "-Y", text, "-T", "fields", "-e", "frame.number")
+        assert [int(line) for line in shown.split()] == ours(text, store, dissector) != [], text
+
+
+def _depth(name: str) -> tuple[int, str]:
+    return name.count("."), name
 
 
 USB = sorted(CAPTURES.glob("usb-*.pcapng"))
