@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qmisniff.store import Store
     from qmisniff.store.load import Loader, PipeReader
 
-_AT_ONCE = 1024  # packets printed between two looks at the clock
+_AT_ONCE = 4096  # packets printed between two looks at the clock
 
 
 def add(verbs: Verbs) -> None:
