@@ -94,6 +94,21 @@ def test_columns_print_what_decoding_prints(seed: int, monkeypatch: pytest.Monke
         assert printed[0] == printed[1], detail.fields
 
 
+@pytest.mark.parametrize("frame", [True, False])
+def test_lines_of_many_packets_are_those_of_each(frame: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, dissector, printed = made(1), capture.dissector(), []
+    for few in (0, 1000):
+        monkeypatch.setattr("qmisniff.export._FEW", few)
+        monkeypatch.setattr("qmisniff.export._FEW_MORE", few)
+        out = io.StringIO()
+        open_format("ndjson", dissector, out, Detail(frame=frame)).rows(store, range(len(store)))
+        printed.append(out.getvalue())
+    # Whether a request was answered stands elsewhere in the one than in the other.
+    columns, alone = ([json.loads(line) for line in text.splitlines()] for text in printed)
+    assert columns == alone
+    assert ('"frame.number":' in printed[0]) == ('"tap.hook":' in printed[0]) == frame
+
+
 def test_fields_of_regular_messages_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     store, dissector = made(0), capture.dissector()
     monkeypatch.setattr("qmisniff.export._FEW", 0)

@@ -8,7 +8,7 @@ of the source: names, labels and specs are constants, bound as k0, k1, ... in th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from struct import Struct
@@ -29,6 +29,7 @@ from qmisniff.definitions.model import (
 )
 from qmisniff.definitions.model import Struct as StructType
 from qmisniff.dissect import values
+from qmisniff.dissect.characters import DECODED, characters_from
 from qmisniff.dissect.fixed import is_bytes, number_from, size_of, struct_code
 from qmisniff.field import Field, FieldSpec
 from qmisniff.protocol import qmi
@@ -370,28 +371,6 @@ class Writer:
     def whole_array(self, element: Type, path: str, number: str) -> bool:
         """Write the code for all elements at once, where their size is fixed and the output does not mind."""
         return False
-
-
-DECODED = "decoded"  # the encoding of text that has been decoded already
-_TEXT = {"string": values.text, "utf16": values.utf16, "gsm7": values.gsm7, "bcd": values.bcd}
-_ADDRESS = {
-    ("ipv4", False): values.ipv4_le,
-    ("ipv4", True): values.ipv4,
-    ("ipv6", False): values.ipv6,
-    ("ipv6", True): values.ipv6,
-    ("mac", False): values.mac,
-    ("mac", True): values.mac,
-    ("plmn", False): values.plmn,
-    ("plmn", True): values.plmn,
-}
-
-
-def characters_from(kind: Type) -> Callable[[bytes], str]:
-    """What turns the bytes of a text or an address into characters."""
-    if isinstance(kind, Text):
-        return _TEXT[kind.encoding]
-    assert isinstance(kind, Address)
-    return _ADDRESS[kind.form, kind.big_endian]
 
 
 def leaves(kind: Type) -> int:

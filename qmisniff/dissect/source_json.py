@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from qmisniff.definitions.fields import Enums, bit_spec
 from qmisniff.definitions.model import Address, BitField, Bytes, Number, Text, Type
 from qmisniff.dissect import values
+from qmisniff.dissect.characters import DECODED, characters_from
 from qmisniff.dissect.fixed import is_bytes, size_of, struct_code
-from qmisniff.dissect.source import DECODED, Writer, characters_from
+from qmisniff.dissect.source import Writer
 from qmisniff.dissect.source_values import Columns, ValuesWriter
 from qmisniff.field import Kind
 

@@ -13,6 +13,8 @@ import os
 import weakref
 from typing import BinaryIO, NamedTuple
 
+_RESIDENT = 1 << 24  # bytes of parts after which the pages of a mapping are given back: the kernel has them still
+
 
 class FileBytes:
     """A file open for reading; the stream it comes from may be closed. `gone` is how many bytes it has lost since."""
@@ -21,6 +23,7 @@ class FileBytes:
         self._descriptor = os.dup(stream.fileno())
         weakref.finalize(self, os.close, self._descriptor)
         self._mapped: mmap.mmap | None = None
+        self._touched = 0
         self._windows: tuple[tuple[int, bytes], ...] = ()
         self._longest = self.size()
         self.gone = 0
@@ -57,6 +60,10 @@ class FileBytes:
         mapped = self._mapped
         if mapped is None or len(mapped) < start + size:
             mapped = self._mapped = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+        self._touched += size
+        if self._touched > _RESIDENT:
+            mapped.madvise(mmap.MADV_DONTNEED)
+            self._touched = size
         return memoryview(mapped)[start : start + size]
 
     def _lost(self) -> None:
