@@ -86,26 +86,27 @@ def all_specs(prefix: str, message: Message, enums: Enums) -> Iterator[FieldSpec
     """What stands under the message's filter names, one for every place that a name is used in."""
     for section in message.tlvs:
         for tlv in section or ():
-            yield from _specs(f"{prefix}.{message.name}.{tlv.name}", tlv.type, enums)
+            yield from specs(f"{prefix}.{message.name}.{tlv.name}", tlv.type, enums)
 
 
-def _specs(path: str, kind: Type, enums: Enums) -> Iterator[FieldSpec]:
+def specs(path: str, kind: Type, enums: Enums) -> Iterator[FieldSpec]:
+    """What stands under the filter names of a type, one for every place that a name is used in."""
     match kind:
         case Array():
-            yield from _specs(path, kind.element, enums)
+            yield from specs(path, kind.element, enums)
             return
         case Choice():
             for each in kind.layouts:
-                yield from _specs(path, each, enums)
+                yield from specs(path, each, enums)
             return
     yield spec_of(path, kind, enums)
     match kind:
         case Struct():
             for name, each in kind.fields:
-                yield from _specs(f"{path}.{name}", each, enums)
+                yield from specs(f"{path}.{name}", each, enums)
         case Union():
             for _, name, each in kind.cases:
-                yield from _specs(f"{path}.{name}", each, enums)
+                yield from specs(f"{path}.{name}", each, enums)
         case Number():
             for bits in kind.bits:
                 yield bit_spec(path, bits, kind.size, enums)

@@ -7,8 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from qmisniff.definitions.fields import all_specs
-from qmisniff.definitions.model import KINDS, RESULT_TLV, Bytes, Example, Header, Length, Message, Tlv, parts
+from qmisniff.definitions.fields import specs
+from qmisniff.definitions.model import (
+    KINDS,
+    RESULT_TLV,
+    Bytes,
+    Choice,
+    Example,
+    Header,
+    Length,
+    Message,
+    Tlv,
+    Type,
+    Union,
+    parts,
+)
 from qmisniff.definitions.typereader import INTEGER, NAME, Reader, TypeReader, Wrong
 from qmisniff.definitions.yamltree import Mapping, Node, Scalar, Sequence, TreeError, read_tree
 from qmisniff.errors import DefinitionError
@@ -197,10 +210,21 @@ class _FileReader(Reader):
 
 def _conflicts(message: Message) -> Iterator[str]:
     """Names that stand for one sort of value in one place and for another elsewhere: a filter name means one thing."""
-    seen: dict[str, Kind] = {}
-    for spec in all_specs("", message, {}):
-        if seen.setdefault(spec.name, spec.kind) is not spec.kind:
-            yield f"{spec.name[1:]} is {seen[spec.name].value} in one place and {spec.kind.value} in another"
+    types: dict[str, dict[int, Type]] = {}  # by name, each once
+    for section in message.tlvs:
+        for tlv in section or ():
+            types.setdefault(tlv.name, {})[id(tlv.type)] = tlv.type
+    for name, kinds in types.items():
+        # Most are written once for all sections, and have no name twice: their fields need not be made.
+        if len(kinds) == 1 and not any(
+            isinstance(part, Choice | Union) for kind in kinds.values() for part in parts(kind)
+        ):
+            continue
+        seen: dict[str, Kind] = {}
+        for kind in kinds.values():
+            for spec in specs(f"{message.name}.{name}", kind, {}):
+                if seen.setdefault(spec.name, spec.kind) is not spec.kind:
+                    yield f"{spec.name} is {seen[spec.name].value} in one place and {spec.kind.value} in another"
 
 
 def _plain(node: Node) -> object:
