@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -126,18 +127,20 @@ def _files(options: argparse.Namespace, shown: bool) -> CaptureFiles:
         return CaptureFiles(lambda: os.fdopen(os.dup(sys.stdout.fileno()), "wb"), stop)
     if options.write is None and shown:
         return CaptureFiles(lambda: Path(os.devnull).open("wb"), stop)
-    path, make = (Path(_default_name()), _announced) if options.write is None else (Path(options.write), create)
-    if several:
-        return CaptureFiles(NumberedFiles(path, make, switch.files), stop, switch)
-    return CaptureFiles(lambda: make(path), stop)
+    path = Path(_default_name() if options.write is None else options.write)
+    if not path.name:
+        raise UsageError(f"-w {options.write!r} names no file", "-w FILE")
+    opener = NumberedFiles(path, switch.files) if several else partial(create, path)
+    if options.write is None:
+        opener = partial(_announced, opener)
+    return CaptureFiles(opener, stop, switch if several else None)
 
 
-def _announced(path: Path) -> BinaryIO:
-    """A new file whose name nobody gave."""
-    from qmisniff.capture.files import create
-
-    print(f"writing to {path}", file=sys.stderr)
-    return create(path)
+def _announced(opener: Callable[[], BinaryIO]) -> BinaryIO:
+    """Open a file whose name nobody gave."""
+    stream = opener()
+    print(f"writing to {stream.name}", file=sys.stderr)
+    return stream
 
 
 def _shower(options: argparse.Namespace, stack: ExitStack) -> Callable[[Sequence[Frame]], bool]:
