@@ -57,6 +57,15 @@ def test_services_are_whole_packets_and_the_rest_only_begins(events: FakeKernel)
     assert events.remains() == []
 
 
+def test_it_leaves_nothing_in_a_kernel_without_kprobes(events: FakeKernel) -> None:
+    """Such kernels are what it is for."""
+    for name in ("kprobe_events", "kprobe_profile"):
+        (events.tree / TRACEFS / name).unlink()
+    with TraceEvents(events):
+        pass
+    assert list((events.tree / TRACEFS / "instances").iterdir()) == []
+
+
 def test_what_is_missing_is_said_with_a_remedy(kernel: FakeKernel) -> None:
     source = TraceEvents(kernel)
     assert source.probe()[1:] == ("this kernel has no trace events of QRTR now", "modprobe qrtr")
