@@ -110,10 +110,11 @@ class Instance:
             for name in names:
                 self._target.write(f"{self._path}/events/{system}/{name}/enable", "1")
 
-    def disarm(self, name: str) -> None:
-        """Let an armed event wait for its trigger again: what writing 0 means while a trigger holds it."""
+    def disarm(self, names: Iterable[str]) -> None:
+        """Let armed events wait for their trigger again: what writing 0 means while a trigger holds them."""
+        folder = f"{self._path}/events/{self.name}"
         with contextlib.suppress(OSError):
-            self._target.write(f"{self._path}/events/{self.name}/{self._event(name)}/enable", "0")
+            self._target.change([Change(f"{folder}/{self._event(name)}/enable", "0") for name in names])
 
     def formats(self, events: Sequence[Event]) -> list[EventFormat]:
         """The formats of the records of events of the plan."""

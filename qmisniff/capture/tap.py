@@ -50,7 +50,7 @@ class KernelTap(Opened):
         self._frames = 0
         self._losses = Losses()
         self._next_chores = 0.0
-        self._bodies: Sequence[Event] = ()
+        self._stages: dict[str, list[Event]] = {}  # bodies by what arms them
         self._armed: set[str] = set()
         self._stopping = False
         self._failure: str | None = None
@@ -233,7 +233,10 @@ class KernelTap(Opened):
                 assembler.add_task(instance.kernel_format("task", name))
         except ValueError as error:
             raise SourceFailed(f"the kernel describes its events in a way that is not understood: {error}") from None
-        self._assembler, self._bodies = assembler, probes.bodies
+        self._assembler = assembler
+        for event in probes.bodies:
+            if event.armed_by:
+                self._stages.setdefault(event.armed_by, []).append(event)
         instance.enable("task", EVENTS)
         tasks.snapshot(self._target)
         instance.start()
@@ -307,9 +310,10 @@ class KernelTap(Opened):
     def _disarm(self, instance: Instance, assembler: Assembler) -> None:
         """Give up the stages for long packets where none has come for a while: they cost time at every packet."""
         longest, assembler.longest = assembler.longest, 0
-        for event in self._bodies:
-            if event.armed_by and longest > event.offsets[0]:
-                self._armed.add(event.name)
-            elif event.name in self._armed:
-                self._armed.remove(event.name)
-                instance.disarm(event.name)
+        for condition, stage in self._stages.items():
+            # A packet that needs the first part of a stage has armed all of them.
+            if longest > min(event.offsets[0] for event in stage):
+                self._armed.add(condition)
+            elif condition in self._armed:
+                self._armed.remove(condition)
+                instance.disarm(event.name for event in stage)

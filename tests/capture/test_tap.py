@@ -258,6 +258,24 @@ def test_stages_for_long_packets_are_given_up_when_none_has_come(
         assert not next(group.glob("huge_*/enable")).read_text()
 
 
+def test_where_an_event_has_one_probe_all_of_a_stage_are_given_up(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first packet that needs one of them arms them all."""
+    monkeypatch.setattr(tap_module, "_CHORES_EVERY", 0.0)
+    kernel.put(f"{TRACEFS}/README", "")
+    with KernelTap(kernel) as tap:
+        group = next((kernel.tree / TRACEFS / "instances").glob("*/events/qmisniff_*"))
+        records = probes(kernel, tap).packet(Hook.RECEIVE, 7, 1, bytes(700))
+        kernel.queue = [(0, page) for page in pages([(1000 + at, record) for at, record in enumerate(records)])]
+        kernel.now = 10**9
+        tap.read(0.01)
+        tap.read(0.01)
+        written = {name: [path.read_text() for path in group.glob(f"{name}*x*/enable")] for name in ("long", "huge")}
+        functions = len(planned(tap).heads)
+        assert written == {"long": ["0"] * 10 * functions, "huge": [""] * 58 * functions}
+
+
 def test_it_waits_for_the_module_when_told_to(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tap_module, "_WAIT", 0.0)
     shutil.rmtree(kernel.tree / "sys/module/qrtr")
