@@ -86,9 +86,9 @@ def capture(options: argparse.Namespace) -> int:
     if shown and options.write == "-":
         raise UsageError("-w - and printing both need standard output", "-w FILE")
     files = _files(options, shown)
+    tuned = tuning(options)
     if options.unit:
         return _print_unit(options)
-    tuned = tuning(options)
     source = _waited_for(options.interface, tuned) if options.wait else open_source(options.interface, tuned)
     if not shown:
         return run(source, files, sys.stderr)
@@ -104,8 +104,16 @@ def _waited_for(spec: str, tuned: Tuning) -> Source:
     source = open_source("kernel" if spec == "auto" else spec, tuned)
     if not isinstance(source, KernelTap):
         raise UsageError(f"--wait is for taps of a kernel, {spec!r} is none", "capture -i kernel --wait")
-    source.wait(say)
+    source.wait(_waiting)
     return source
+
+
+def _waiting(text: str) -> None:
+    """Say what is waited for; a service manager would otherwise take it for a start that hangs."""
+    from qmisniff.capture.systemd import ready
+
+    say(text)
+    ready()
 
 
 def _files(options: argparse.Namespace, shown: bool) -> CaptureFiles:
@@ -171,7 +179,8 @@ def _print_unit(options: argparse.Namespace) -> int:
 
     if options.write in (None, "-"):
         raise UsageError("a service needs a file to write", "-w /var/lib/qmisniff/modem.pcapng")
-    words = [word for word in options.words if word != "--systemd-unit"]
+    # Also as it may be abbreviated: the service would do nothing but print itself.
+    words = [word for word in options.words if not (word.startswith("--s") and "--systemd-unit".startswith(word))]
     command = [sys.executable, "-m", "qmisniff", *words]
     print(unit(command, Path.cwd(), Path(options.write).absolute().parent), end="")
     return 0
