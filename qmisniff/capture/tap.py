@@ -7,14 +7,13 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from qmisniff.capture import header
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.calibrate import calibrate
 from qmisniff.capture.facts import TRACEFS, Facts, NotLoaded, survey
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.lookup import Lookup
 from qmisniff.capture.losses import Losses
-from qmisniff.capture.plan import Event, Plan, plan
+from qmisniff.capture.plan import SERVICES, Event, Plan, plan
 from qmisniff.capture.source import NO_TUNING, Availability, Opened, Statistics, Tuning
 from qmisniff.capture.target import LocalTarget, Target
 from qmisniff.capture.tasks import EVENTS, Tasks
@@ -28,10 +27,6 @@ _CHORES_EVERY = 1.0  # seconds
 _WAIT = 0.5  # seconds between looks for the module
 _MOST_BUFFER = 4096  # KiB a CPU: some 20,000 packets, or 40 of the longest
 _LEAST_BUFFER = 512
-_COMMANDS = {
-    "qrtr_ns_server_add": header.NEW_SERVER,
-    "qrtr_ns_service_announce_del": header.DEL_SERVER,
-}
 
 
 class KernelTap(Opened):
@@ -228,7 +223,7 @@ class KernelTap(Opened):
             for event, form in zip(probes.bodies, instance.formats(probes.bodies), strict=True):
                 assembler.add_body(form, event.offsets)
             for name in probes.services:
-                assembler.add_service(instance.kernel_format("qrtr", name), _COMMANDS[name])
+                assembler.add_service(instance.kernel_format("qrtr", name), SERVICES[name])
             for name in EVENTS:
                 assembler.add_task(instance.kernel_format("task", name))
         except ValueError as error:
