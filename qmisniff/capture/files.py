@@ -36,7 +36,11 @@ def create(path: Path) -> BinaryIO:
         try:
             return _new(path)
         except FileExistsError:  # a fifo, a device, a link: not made by us, so not given away
-            return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
+            # A link of somebody else's may lead root to any file.
+            user = caller()
+            ours = os.geteuid() or path.lstat().st_uid in (0, user.uid if user is not None else 0)
+            how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | (0 if ours else os.O_NOFOLLOW)
+            return os.fdopen(os.open(path, how, 0o600), "wb")
     except OSError as error:
         raise _not_created(path, error) from None
 

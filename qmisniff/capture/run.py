@@ -45,9 +45,9 @@ def run(
             try:
                 _pump(source, files, caught, teller, show)
             finally:
-                teller.notes()
                 files.close(source.statistics.lost, comment(source.statistics))
         finally:
+            teller.notes()
             print(summary(files.written, source.statistics), file=narration, flush=True)
     return 0
 

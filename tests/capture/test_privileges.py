@@ -218,6 +218,20 @@ def test_what_sudo_captures_belongs_to_its_caller(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "linked").stat().st_uid == 0, "only what was made here is given away"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_root_follows_no_link_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "precious").write_text("as it was")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    os.chown(tmp_path / "link", 1234, 1235, follow_symlinks=False)
+    with pytest.raises(CaptureFileError, match="link"):
+        create(tmp_path / "link")
+    assert (tmp_path / "precious").read_text() == "as it was"
+    monkeypatch.setenv("SUDO_UID", "1234")
+    monkeypatch.setenv("SUDO_GID", "1235")
+    create(tmp_path / "link").close()
+    assert (tmp_path / "precious").read_text() == ""
+
+
 @pytest.mark.parametrize(
     ("uid", "gid"), [("0", "0"), ("x", "1"), ("", ""), ("-1", "5"), (str((1 << 32) - 1), "1"), ("5", "9" * 5000)]
 )

@@ -26,7 +26,7 @@ class Script:
     """A source that does one step after the other at each read; after `stop` it gives its last frame."""
 
     origin = Origin("script", "script")
-    notes = ("something to know",)
+    notes: tuple[str, ...] = ("something to know",)
 
     def __init__(self, *steps: Callable[[], list[Frame] | None]) -> None:
         self.steps = list(steps)
@@ -159,6 +159,26 @@ def test_a_source_that_fails_leaves_a_whole_file() -> None:
     source, sink = Script(send(b"1"), fail), Sink()
     with pytest.raises(SourceFailed, match="the pipe broke"):
         run(source, CaptureFiles(lambda: sink), io.StringIO())
+    assert written(sink) == [b"1"]
+    assert source.closed
+
+
+def test_where_nobody_hears_any_more_the_file_is_whole_all_the_same() -> None:
+    class Narration(io.StringIO):
+        def write(self, text: str) -> int:
+            if "late" in text:
+                raise BrokenPipeError
+            return super().write(text)
+
+    source, sink = Script(send(b"1")), Sink()
+
+    def note() -> list[Frame]:
+        source.notes = (*source.notes, "a late note")
+        return []
+
+    source.steps.append(note)
+    with pytest.raises(BrokenPipeError):
+        run(source, CaptureFiles(lambda: sink), Narration())
     assert written(sink) == [b"1"]
     assert source.closed
 
