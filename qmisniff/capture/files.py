@@ -76,7 +76,7 @@ class NumberedFiles:
         self._number = self._number % 99_999 + 1
         name = f"{self._path.stem}_{self._number:05}_{datetime.now():%Y%m%d%H%M%S}{self._path.suffix}"
         try:
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 return self._make(name, folder)
             finally:

@@ -118,6 +118,9 @@ class TraceEvents(Opened):
                 waiting = assembler.next_ts() is not None
                 instance.pages.wait(min(left, _TICK) if waiting or not instance.wakes else left)
         except OSError as error:
+            if rest := assembler.flush():  # what had been read when it happened is given first
+                self._frames += len(rest)
+                return rest
             raise SourceFailed(f"the kernel's trace buffers cannot be read any more: {error.strerror}") from None
 
     def stop(self) -> None:

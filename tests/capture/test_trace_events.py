@@ -90,6 +90,11 @@ def test_a_kernel_that_refuses_keeps_nothing(events: FakeKernel) -> None:
 
 def test_buffers_that_die_are_a_failure(events: FakeKernel) -> None:
     with TraceEvents(events) as source:
+        events.queue = [(0, page) for page in pages([(1000, message("new-lookup", 1, 0x4001))])]
+        events.now = 1500
+        assert source.read(0.01) == []  # still waits for older ones
         events.broken = True
+        assert len(source.read(0.1) or []) == 1, "what had been read comes first"
         with pytest.raises(SourceFailed, match="cannot be read any more"):
             source.read(0.1)
+        assert source.statistics.frames == 1
