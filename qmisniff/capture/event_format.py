@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -77,16 +77,14 @@ class Layout:
             end = field.offset + field.size
         if missing := sorted(set(needed) - set(names)):
             raise ValueError(f"an event lacks {', '.join(missing)}")
-        self._scalars = struct.Struct(codes)
-        self._order = itemgetter(*(names.index(name) for name in needed))
+        # The numbers of a record, in the order in which they were asked for; struct.error where it is too short.
+        self.numbers: Callable[[bytes], tuple[int, ...]] = struct.Struct(codes).unpack_from
+        if names != list(needed):
+            unpack, pick = self.numbers, itemgetter(*(names.index(name) for name in needed))
+            self.numbers = lambda record: pick(unpack(record))
         self._spans = _spans([field for name, field in form.fields.items() if _is_data(name)])
         self._texts = {name: field for name, field in form.fields.items() if name not in names and not _is_data(name)}
         self._known: dict[bytes, str] = {}  # decoding a name takes longer than finding it
-
-    def numbers(self, record: bytes) -> tuple[int, ...]:
-        """The numbers of a record, in the order in which they were asked for; struct.error where it is too short."""
-        found: tuple[int, ...] = self._order(self._scalars.unpack_from(record))
-        return found
 
     def text(self, record: bytes, name: str) -> str:
         """A string of a record; "" where there is none of that name."""

@@ -43,10 +43,8 @@ def summary(written: int, statistics: Statistics) -> str:
     lines = [f"{written} packets, {statistics.lost} lost, {statistics.truncated} truncated"]
     if statistics.causes:
         causes = ", ".join(f"{packets} {cause}" for cause, packets in statistics.causes.items())
-        helps = (
-            "; more buffer (-B) helps, and so does less to capture (-f, -s)" if OVERWRITTEN in statistics.causes else ""
-        )
-        lines.append(f"lost: {causes}{helps}")
+        remedy = "; more buffer (-B) helps, and so does less to capture (-f, -s)"
+        lines.append(f"lost: {causes}{remedy if OVERWRITTEN in statistics.causes else ''}")
     return "\n".join(lines)
 
 

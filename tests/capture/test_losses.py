@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmisniff.capture.losses import NOT_PROBED, OVERWRITTEN, Counts, Losses
-from qmisniff.capture.narration import summary
-from qmisniff.capture.source import Statistics
 
 
 def test_probed_less_read_less_waiting_is_lost() -> None:
@@ -24,12 +22,6 @@ def test_what_was_told_is_not_taken_back() -> None:
     assert losses.update(Counts(10, 0), heads=5, events=0, waiting=0) == 5
     assert losses.update(Counts(10, 0), heads=6, events=0, waiting=3) == 0
     assert losses.total == 5
-
-
-def test_more_buffer_is_advised_where_it_helps() -> None:
-    """A probe that could not run has nothing to do with buffers."""
-    assert "-B" in summary(1, Statistics(1, 3, 0, {OVERWRITTEN: 2, NOT_PROBED: 1}))
-    assert summary(1, Statistics(1, 1, 0, {NOT_PROBED: 1})).splitlines()[1] == f"lost: 1 {NOT_PROBED}"
 
 
 def test_without_a_count_every_event_stands_for_a_packet() -> None:

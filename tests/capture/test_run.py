@@ -15,6 +15,8 @@ import pytest
 
 from qmisniff.capture.files import CaptureFiles
 from qmisniff.capture.limits import Limits
+from qmisniff.capture.losses import NOT_PROBED, OVERWRITTEN
+from qmisniff.capture.narration import summary
 from qmisniff.capture.run import run
 from qmisniff.capture.source import Availability, Statistics
 from qmisniff.capture_file import Reader
@@ -200,3 +202,9 @@ def test_a_reader_that_goes_away_ends_it(steps: tuple[Callable[[], list[Frame]],
     with sink, pytest.raises(BrokenPipeError):
         run(source, CaptureFiles(lambda: sink), io.StringIO())
     assert source.closed
+
+
+def test_more_buffer_is_advised_where_it_helps() -> None:
+    """A probe that could not run has nothing to do with buffers."""
+    assert "-B" in summary(1, Statistics(1, 3, 0, {OVERWRITTEN: 2, NOT_PROBED: 1}))
+    assert summary(1, Statistics(1, 1, 0, {NOT_PROBED: 1})).splitlines()[1] == f"lost: 1 {NOT_PROBED}"
