@@ -12,10 +12,9 @@ import bisect
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 
 from qmisniff.capture import header
-from qmisniff.capture.event_format import EventFormat, FieldFormat
+from qmisniff.capture.event_format import EventFormat, Layout
 from qmisniff.capture.header import LOCAL_NODE, Address
 from qmisniff.capture.plan import HEAD_BYTES
 from qmisniff.capture.ring import PageLayout, parse_page
@@ -42,7 +41,6 @@ _MOST_OPEN = 16  # packets under way on one CPU: one for each level of interrupt
 _BODY = ("common_pid", "ptr", "len")
 _HEAD = ("common_flags", *_BODY)
 _ROUTE = ("kind", "from_node", "from_port", "to_node", "to_port")
-_MOST_TEXTS = 1024
 _SERVICE = ("service", "instance", "node", "port")
 # What the name server's event calls control packets (net/qrtr/ns.c: qrtr_ctrl_pkt_strings).
 _MESSAGES = {
@@ -55,75 +53,6 @@ _MESSAGES = {
     "new-lookup": header.NEW_LOOKUP,
     "del-lookup": header.DEL_LOOKUP,
 }
-_CODES = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"}
-_CODES |= {(size, True): code.lower() for (size, _), code in _CODES.items()}
-
-
-class Layout:
-    """How to read an event's records: the numbers that are `needed`, strings, and the packet's bytes.
-
-    Raises ValueError where the event's format makes no sense or lacks something needed.
-    """
-
-    def __init__(self, form: EventFormat, needed: Sequence[str]) -> None:
-        codes, names, end = "<", [], 0
-        for name, field in sorted(form.fields.items(), key=lambda item: item[1].offset):
-            code = _CODES.get((field.size, field.signed))
-            if code is None or field.dynamic or name not in needed:
-                continue
-            if field.offset < end:
-                raise ValueError(f"fields of an event overlap at {name}")
-            codes += f"{field.offset - end}x{code}"
-            names.append(name)
-            end = field.offset + field.size
-        if missing := sorted(set(needed) - set(names)):
-            raise ValueError(f"an event lacks {', '.join(missing)}")
-        # The numbers of a record, in the order in which they were asked for; struct.error where it is too short.
-        self.numbers: Callable[[bytes], tuple[int, ...]] = struct.Struct(codes).unpack_from
-        if names != list(needed):
-            unpack, pick = self.numbers, itemgetter(*(names.index(name) for name in needed))
-            self.numbers = lambda record: pick(unpack(record))
-        self._spans = _spans([field for name, field in form.fields.items() if _is_data(name)])
-        self._texts = {name: field for name, field in form.fields.items() if name not in names and not _is_data(name)}
-        self._known: dict[bytes, str] = {}  # decoding a name takes longer than finding it
-
-    def text(self, record: bytes, name: str) -> str:
-        """A string of a record; "" where there is none of that name."""
-        field = self._texts.get(name)
-        if field is None:
-            return ""
-        start, size, _, dynamic = field
-        if dynamic:
-            location = int.from_bytes(record[start : start + 4], "little")
-            start, size = location & 0xFFFF, location >> 16
-        raw = record[start : start + size]
-        known = self._known.get(raw)
-        if known is None:
-            if len(self._known) == _MOST_TEXTS:
-                self._known.clear()
-            known = self._known[raw] = raw.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
-        return known
-
-    def data(self, record: bytes) -> bytes:
-        """The packet's bytes in a record."""
-        spans = self._spans
-        return record[spans[0]] if len(spans) == 1 else b"".join([record[span] for span in spans])
-
-
-def _is_data(name: str) -> bool:
-    return name[:1] == "d" and name[1:].isdigit()
-
-
-def _spans(fields: list[FieldFormat]) -> tuple[slice, ...]:
-    """The byte ranges of the data arrays in the order of a packet, adjacent ones joined."""
-    spans: list[slice] = []
-    for field in fields:
-        if spans and spans[-1].stop == field.offset:
-            spans[-1] = slice(spans[-1].start, field.offset + field.size)
-        else:
-            spans.append(slice(field.offset, field.offset + field.size))
-    return tuple(spans)
-
 
 # What a head record told: hook, time, pid and name of the process, the packet's length, how many of its bytes can be
 # had (not those that lie in pages elsewhere, nor those that nobody wants), and of a packet without a header type,

@@ -18,7 +18,7 @@ import contextlib
 import struct
 from collections.abc import Sequence
 
-from qmisniff.capture.assemble import Layout
+from qmisniff.capture.event_format import Layout
 from qmisniff.capture.facts import ARGUMENTS, Facts, SkBuff
 from qmisniff.capture.instance import Instance
 from qmisniff.capture.plan import Event, Plan

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import stat
@@ -29,43 +30,75 @@ def create(path: Path) -> BinaryIO:
 
     A file of that name is replaced, not emptied: somebody may be looking at it. Who called sudo is its owner.
     """
-    user = caller()
     try:
         if path.is_file() and not path.is_symlink():
             path.unlink()
         try:
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            return _new(path)
         except FileExistsError:  # a fifo, a device, a link: not made by us, so not given away
-            return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
-        if user is not None:
-            os.fchown(file, user.uid, user.gid)
-        return os.fdopen(file, "wb")
+            # A link of somebody else's may lead root to any file.
+            user = caller()
+            ours = os.geteuid() or path.lstat().st_uid in (0, user.uid if user is not None else 0)
+            how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | (0 if ours else os.O_NOFOLLOW)
+            return os.fdopen(os.open(path, how, 0o600), "wb")
     except OSError as error:
-        raise CaptureFileError(f"{path}: {error.strerror}", "choose another place with -w") from None
+        raise _not_created(path, error) from None
+
+
+def _new(path: Path | str, folder: int | None = None) -> BinaryIO:
+    """A file that was not there, in an open folder. Raises OSError."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    if (user := caller()) is not None:
+        os.fchown(file, user.uid, user.gid)
+    return open(path, "wb", opener=lambda name, flags: file)
+
+
+def _not_created(path: Path, error: OSError) -> CaptureFileError:
+    return CaptureFileError(f"{path}: {error.strerror}", "choose another place with -w")
 
 
 class NumberedFiles:
-    """Opens `name_NNNNN_YYYYMMDDHHMMSS.suffix`, dumpcap's names, a further one at each call; the last `keep` stay."""
+    """Opens `name_NNNNN_YYYYMMDDHHMMSS.suffix`, dumpcap's names, a further one at each call; the last `keep` stay.
 
-    def __init__(self, path: Path, create: Callable[[Path], BinaryIO], keep: int | None = None) -> None:
+    It may be root who calls, for a process that is not: nothing is opened but what is made here, and that in the folder
+    of the first file and in no other that somebody has put in its place.
+    """
+
+    def __init__(self, path: Path, keep: int | None = None) -> None:
         self._path = path
-        self._create = create
-        self._kept: deque[Path] = deque()
+        self._kept: deque[str] = deque()
         self._keep = keep
         self._number = 0
+        self._folder: tuple[int, int] | None = None  # device and inode
 
     def __call__(self) -> BinaryIO:
         """The next file. Raises CaptureFileError."""
+        self._number = self._number % 99_999 + 1
+        name = f"{self._path.stem}_{self._number:05}_{datetime.now():%Y%m%d%H%M%S}{self._path.suffix}"
+        try:
+            folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return self._make(name, folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise _not_created(self._path.with_name(name), error) from None
+
+    def _make(self, name: str, folder: int) -> BinaryIO:
+        status = os.fstat(folder)
+        where = status.st_dev, status.st_ino
+        if self._folder not in (None, where):
+            raise OSError(errno.ESTALE, "the folder is not the one of the first file any more")
+        self._folder = where
         if len(self._kept) == self._keep:
             # First, so that there are never more of them. One that somebody has moved away is not ours any more.
             with contextlib.suppress(OSError):
-                self._kept.popleft().unlink()
-        self._number = self._number % 99_999 + 1
-        stem, suffix = self._path.stem, self._path.suffix
-        path = self._path.with_name(f"{stem}_{self._number:05}_{datetime.now():%Y%m%d%H%M%S}{suffix}")
-        stream = self._create(path)
+                os.unlink(self._kept.popleft(), dir_fd=folder)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)  # of an earlier capture in the same second
+        stream = _new(name, folder)
         if self._keep is not None:
-            self._kept.append(path)
+            self._kept.append(name)
         return stream
 
 
@@ -96,6 +129,11 @@ class CaptureFiles:
         self._interval = float("inf")  # time.time() at which it is time for the next file
         self._last_ns = 0
         self._spoke = 0.0
+
+    @property
+    def several(self) -> bool:
+        """Whether `opener` may be asked for a further file."""
+        return self._switch is not None
 
     def open(self) -> None:
         """Begin with the first file."""

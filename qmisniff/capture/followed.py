@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from qmisniff.capture import header
-from qmisniff.capture.header import Address
-from qmisniff.capture.socket_calls import ADDRESSES, AF_QIPCRTR, Datagram, address, datagrams
+from qmisniff.capture.header import AF_QIPCRTR, Address
+from qmisniff.capture.socket_calls import ADDRESSES, Datagram, address, datagrams
 from qmisniff.capture.socket_scan import Ends, State
 from qmisniff.capture.strace_lines import Call, Text
 from qmisniff.capture.tasks import Tasks

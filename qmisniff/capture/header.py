@@ -13,6 +13,7 @@ from typing import NamedTuple
 _V1 = struct.Struct("<IIIIIIII")
 SIZE = _V1.size
 
+AF_QIPCRTR = 42  # socket.AF_QIPCRTR is missing from a Python built without it
 DATA, HELLO, BYE, NEW_SERVER, DEL_SERVER, DEL_CLIENT, RESUME_TX, EXIT, PING, NEW_LOOKUP, DEL_LOOKUP = range(1, 12)
 LOCAL_NODE = 1  # what Linux calls itself unless told otherwise: qrtr_local_nid of net/qrtr/af_qrtr.c
 PORT_CTRL = 0xFFFFFFFE

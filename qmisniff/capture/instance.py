@@ -37,7 +37,6 @@ class Instance:
         self._target = target
         self._tracefs = tracefs
         self._path = f"{tracefs}/instances/{self.name}"
-        self._own = (self._path, f"{tracefs}/events/{self.name}")
         self._plan = plan
         self._buffer_kib = buffer_kib
         self._stats: list[str] = []  # what the kernel tells of each CPU's ring
@@ -111,10 +110,11 @@ class Instance:
             for name in names:
                 self._target.write(f"{self._path}/events/{system}/{name}/enable", "1")
 
-    def disarm(self, name: str) -> None:
-        """Let an armed event wait for its trigger again: what writing 0 means while a trigger holds it."""
+    def disarm(self, names: Iterable[str]) -> None:
+        """Let armed events wait for their trigger again: what writing 0 means while a trigger holds them."""
+        folder = f"{self._path}/events/{self.name}"
         with contextlib.suppress(OSError):
-            self._target.write(f"{self._path}/events/{self.name}/{self._event(name)}/enable", "0")
+            self._target.change([Change(f"{folder}/{self._event(name)}/enable", "0") for name in names])
 
     def formats(self, events: Sequence[Event]) -> list[EventFormat]:
         """The formats of the records of events of the plan."""
@@ -168,14 +168,24 @@ class Instance:
         self._target = target
 
     def allows(self, act: str, path: str, text: str) -> bool:
-        """Whether an act of Target's touches nothing but this tap, or only looks at the lists that it is in."""
-        if any(path == own or path.startswith(f"{own}/") for own in self._own) and ".." not in path.split("/"):
-            return True
-        if act in ("read", "list", "exists"):
-            looked_at = ("kprobe_profile", "kprobe_events", "error_log", "instances")
-            return path in {f"{self._tracefs}/{name}" for name in looked_at}
-        own_probe = re.fullmatch(rf"(?:-:{self.name}/\w+\n)+", text, re.ASCII)
-        return act == "append" and path == f"{self._tracefs}/kprobe_events" and own_probe is not None
+        """See Entrusted. Nothing is allowed that would let the tap see more: an instance can trace all of a kernel."""
+        name = self.name
+        match act:
+            case "read":
+                allowed = rf"/kprobe_profile|/instances/{name}/(?:per_cpu/cpu\d+/stats|events/{name}/\w+/hist)"
+            case "list":
+                allowed = rf"|/instances|/events/{name}"
+            case "exists":
+                allowed = rf"/events/{name}/\w+"
+            case "write" if text == "0":
+                allowed = rf"(?:/instances/{name}/events/{name}/\w+|/events/{name})/enable"
+            case "append" if re.fullmatch(rf"(?:-:{name}/\w+\n)+", text, re.ASCII):
+                allowed = "/kprobe_events"
+            case "remove":
+                allowed = f"/instances/{name}"
+            case _:
+                return False
+        return re.fullmatch(f"{re.escape(self._tracefs)}(?:{allowed})", path, re.ASCII) is not None
 
     def release(self) -> None:
         """Close the buffers: see Entrusted. A second call does nothing."""
@@ -187,7 +197,7 @@ class Instance:
         """Take the tap out of the kernel. Raises SourceFailed when the kernel keeps something, and names it."""
         self.release()
         try:
-            if not self._target.exists(f"{self._tracefs}/kprobe_events"):
+            if "trace_clock" not in self._target.list(self._tracefs):
                 raise FileNotFoundError(errno.ENOENT, f"{self._tracefs} is not tracefs any more")
             _remove(self._target, self._tracefs, self.name)
         except OSError as error:

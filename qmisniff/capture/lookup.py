@@ -20,7 +20,6 @@ from qmisniff.capture import header
 from qmisniff.capture.header import Address
 from qmisniff.frame import Flag, Frame, Hook, Origin
 
-_AF_QIPCRTR = 42  # socket.AF_QIPCRTR is missing from a Python built without it
 _PATIENCE = 1.0  # seconds for the answers, which come at once where there is a name service
 _SERVER = struct.Struct("<IIIII")
 REASONS = {
@@ -139,4 +138,4 @@ def _synthetic(kind: int, source: Address, destination: Address, payload: bytes,
 
 def qrtr_socket() -> socket.socket:
     """A QRTR socket of our own. Raises OSError."""
-    return socket.socket(_AF_QIPCRTR, socket.SOCK_DGRAM)
+    return socket.socket(header.AF_QIPCRTR, socket.SOCK_DGRAM)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from typing import TextIO
 
+from qmisniff.capture.losses import OVERWRITTEN
 from qmisniff.capture.source import Source, Statistics
 from qmisniff.printable import plain
 
@@ -42,7 +43,8 @@ def summary(written: int, statistics: Statistics) -> str:
     lines = [f"{written} packets, {statistics.lost} lost, {statistics.truncated} truncated"]
     if statistics.causes:
         causes = ", ".join(f"{packets} {cause}" for cause, packets in statistics.causes.items())
-        lines.append(f"lost: {causes}; more buffer (-B) helps, and so does less to capture (-f, -s)")
+        remedy = "; more buffer (-B) helps, and so does less to capture (-f, -s)"
+        lines.append(f"lost: {causes}{remedy if OVERWRITTEN in statistics.causes else ''}")
     return "\n".join(lines)
 
 

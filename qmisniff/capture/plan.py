@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from qmisniff.capture.capture_filter import CaptureFilter, parse
 from qmisniff.capture.facts import ARGUMENTS, ENQUEUE, LOCAL, RECEIVE, TRANSPORTS, Facts
+from qmisniff.capture.header import DEL_SERVER, NEW_SERVER
 from qmisniff.capture.source import NO_TUNING, Tuning
 from qmisniff.errors import SourceUnavailable
 from qmisniff.frame import Hook
@@ -29,6 +30,8 @@ from qmisniff.frame import Hook
 HEAD_BYTES = 128
 # An event takes 128 arguments and 3072 bytes of them; an argument is an array of 64 elements at most, of 8 bytes each.
 _ARRAY = 64
+# Trace events of the kernel's name server: the packet that it then sends.
+SERVICES = {"qrtr_ns_server_add": NEW_SERVER, "qrtr_ns_service_announce_del": DEL_SERVER}
 # The fields of a header of version 1 and of version 2: the argument's name -> where it is and how wide.
 _VERSION_1 = {
     "kind": "+4:u32",
@@ -164,7 +167,7 @@ def plan(facts: Facts, tuning: Tuning = NO_TUNING) -> Plan:
         bodies, heads = _simple(taps, tuning.snap)
     else:
         bodies, heads = _shared(taps, chosen, tuning.snap)
-    services = () if LOCAL in facts.symbols else ("qrtr_ns_server_add", "qrtr_ns_service_announce_del")
+    services = () if LOCAL in facts.symbols else tuple(SERVICES)
     return Plan(bodies, heads, services, tuple(notes))
 
 

@@ -2,9 +2,9 @@
 """Capturing without root: what needs it while a capture runs is kept by a small process, the *keeper*.
 
 Once the source is open, the capture forks. The child stays root, looks at no packet, and does what is asked of it over
-a socket: acts on the files that the source says belong to its tap, and opening the next capture file, whose name it
-knows itself. When the socket closes, however the capture ended, it takes the tap out of the kernel. The parent, which
-parses what others sent, becomes the user who called sudo, or nobody, for good.
+a socket: the acts that the source says its tap needs, and opening the next capture file, where there are several, whose
+name it knows itself. When the socket closes, however the capture ended, it takes the tap out of the kernel. The parent,
+which parses what others sent, becomes the user who called sudo, or nobody, for good.
 
 A request is a JSON array, a reply a JSON object, each behind its length (4 bytes, little-endian).
 """
@@ -20,6 +20,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from qmisniff.capture.source import Entrusted, Entrusting, Source
@@ -29,7 +30,11 @@ from qmisniff.errors import QmisniffError, SourceFailed
 _LENGTH = struct.Struct("<I")
 _NOBODY = 65534
 _NO_ID = (1 << 32) - 1  # as an argument it means: leave it
+_LONGEST = 1 << 24  # bytes of a message: the largest are files of the kernel's that list events
 _CLEANING_UP = 5.0  # seconds in which the other end of the tap must have let go of its files
+
+
+Opener = Callable[[], BinaryIO]
 
 
 class User(NamedTuple):
@@ -48,10 +53,11 @@ def caller() -> User | None:
     return User(uid, gid) if not os.geteuid() and 0 < uid < _NO_ID and 0 <= gid < _NO_ID else None
 
 
-def leave_root(source: Source, opener: Callable[[], BinaryIO]) -> tuple[Callable[[], BinaryIO], str]:
+def leave_root(source: Source, opener: Opener | None) -> tuple[Opener | None, str]:
     """Where this process is root and an open source can do without: become somebody else for good.
 
-    Returns what opens further files from now on, and a line on it for the user. Raises SourceFailed.
+    `opener` opens further files, None where there will be none. Returns what does so from now on, and a line for the
+    user. Raises SourceFailed.
     """
     if os.geteuid():
         return opener, ""
@@ -68,14 +74,14 @@ def leave_root(source: Source, opener: Callable[[], BinaryIO]) -> tuple[Callable
         os.setresgid(user.gid, user.gid, user.gid)
         os.setresuid(user.uid, user.uid, user.uid)
     except OSError as error:  # a container may not allow it
-        return keeper.open_file, f"goes on as root: {error.strerror}"
-    return keeper.open_file, f"goes on as user {user.uid}, without root"
+        return opener and keeper.open_file, f"goes on as root: {error.strerror}"
+    return opener and keeper.open_file, f"goes on as user {user.uid}, without root"
 
 
 class Keeper:
-    """The process that keeps what is `entrusted`, and opens files with `opener`. Raises OSError."""
+    """The process that keeps what is `entrusted`, and opens files with `opener` if there is one. Raises OSError."""
 
-    def __init__(self, entrusted: Entrusted, opener: Callable[[], BinaryIO]) -> None:
+    def __init__(self, entrusted: Entrusted, opener: Opener | None) -> None:
         self._channel, far = socket.socketpair()
         try:
             self._pid = os.fork()
@@ -166,7 +172,7 @@ class KeptTarget(LocalTarget):
         self._keeper.close()
 
 
-def _keep(channel: socket.socket, entrusted: Entrusted, opener: Callable[[], BinaryIO]) -> NoReturn:
+def _keep(channel: socket.socket, entrusted: Entrusted, opener: Opener | None) -> NoReturn:
     """The keeper: serve until the other end closes, then clean up. Nothing of the parent's is used or left open."""
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -175,10 +181,12 @@ def _keep(channel: socket.socket, entrusted: Entrusted, opener: Callable[[], Bin
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):
             os.dup2(nothing, standard)
-        os.closerange(3, channel.fileno())
-        os.closerange(channel.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        for file in [int(path.name) for path in Path("/proc/self/fd").iterdir()]:
+            if file > 2 and file != channel.fileno():
+                with contextlib.suppress(OSError):  # that of the list itself
+                    os.close(file)
         target = LocalTarget()
-        with contextlib.suppress(OSError, ValueError):  # a torn request is an end, too
+        with contextlib.suppress(Exception):  # a request that makes no sense is an end, too
             while (request := _receive(channel)[0]) is not None:
                 answer, stream = _answer(target, entrusted, opener, *request)
                 _send(channel, answer, stream)
@@ -200,11 +208,11 @@ def _removed(entrusted: Entrusted) -> bool:
 
 
 def _answer(
-    target: LocalTarget, entrusted: Entrusted, opener: Callable[[], BinaryIO], act: str, path: str = "", text: str = ""
+    target: LocalTarget, entrusted: Entrusted, opener: Opener | None, act: str, path: str = "", text: str = ""
 ) -> tuple[dict[str, Any], BinaryIO | None]:
     """What a request comes to: the reply, and a file to hand over."""
     try:
-        if act == "open":
+        if act == "open" and opener is not None:
             return {"value": None}, opener()
         if not entrusted.allows(act, path, text):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
@@ -244,6 +252,8 @@ def _receive(channel: socket.socket) -> tuple[Any, list[int]]:
     if len(head) < _LENGTH.size:
         return None, []
     (size,) = _LENGTH.unpack(head)
+    if size > _LONGEST:
+        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
     content = b""
     while len(content) < size:
         piece = channel.recv(size - len(content))

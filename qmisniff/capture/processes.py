@@ -19,9 +19,8 @@ from pathlib import Path
 
 from qmisniff.capture import socket_scan
 from qmisniff.capture.followed import Followed
-from qmisniff.capture.header import LOCAL_NODE
+from qmisniff.capture.header import AF_QIPCRTR, LOCAL_NODE
 from qmisniff.capture.lookup import ServiceLookup
-from qmisniff.capture.socket_calls import AF_QIPCRTR
 from qmisniff.capture.socket_scan import Scanner
 from qmisniff.capture.source import Availability, Opened, Statistics
 from qmisniff.capture.stracer import Stracer, Watchdog

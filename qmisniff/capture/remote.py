@@ -108,7 +108,10 @@ class RemoteTarget:
                 through = "" if len(text) < _PRINTED_AT_ONCE else "| dd obs=65536 "
                 script += f" && {_print(text)} {through}{'>>' if append else '>'}{quote(path)} && n=$((n + 1))"
                 end += 1
-            done += int(self._run(f"{{ {script}; }} 2>/dev/null; printf '%s' $n", "sh"))
+            made = self._run(f"{{ {script}; }} 2>/dev/null; printf '%s' $n", "sh")
+            if not made.isdigit() or done + int(made) > end:
+                raise _nonsense()
+            done += int(made)
             if done < end:
                 path, text, append = changes[done]
                 try:
@@ -160,7 +163,7 @@ class RemoteTarget:
         if not self._owner:
             pid = self._run("printf '%s' $$", "sh").decode("ascii", "replace")
             if not pid.isdecimal():
-                raise OSError(errno.EPROTO, "the shell does not tell its process number")
+                raise _nonsense()
             self._owner = f"{pid}_{start_time(self.read(f'/proc/{pid}/stat'))}"
             self._shell.tell(f"O={quote(self._owner)}")
             self._shell.guard(_CLEAN_UP)
@@ -190,6 +193,13 @@ class RemoteTarget:
     def poll(self, page_size: int) -> Batch:
         """Run the reader that `pages` defined, once. Raises OSError."""
         content = self._run("p", "trace_pipe_raw")
+        try:
+            return self._batch(content, page_size)
+        except (ValueError, IndexError):
+            raise _nonsense() from None
+
+    def _batch(self, content: bytes, page_size: int) -> Batch:
+        """What the reader printed. Raises ValueError, IndexError where it is not as `_reader` says."""
         pages: list[tuple[int, bytes]] = []
         at, drained = 0, True
         while at < len(content):
@@ -202,6 +212,8 @@ class RemoteTarget:
                 drained = False
             else:
                 cpu, count = int(numbers[0]), int(numbers[1])
+                if kind != b"P" or count < 0 or at + count * page_size > len(content):
+                    raise ValueError(kind)
                 pages += [
                     (cpu, content[here : here + page_size]) for here in range(at, at + count * page_size, page_size)
                 ]
@@ -244,6 +256,10 @@ class RemoteTarget:
         number = _ERRNO.get(reason, errno.EIO)
         # OSError chooses its subclass by the number.
         raise OSError(number, reason, path)
+
+
+def _nonsense() -> OSError:
+    return OSError(errno.EPROTO, "the shell there answers something else than it was asked")
 
 
 def _print(text: str) -> str:

@@ -33,7 +33,8 @@ def run(
     """
     with _signals() as caught, source:
         files.open()
-        files.opener, note = leave_root(source, files.opener)
+        further, note = leave_root(source, files.opener if files.several else None)
+        files.opener = further or files.opener
         teller = Teller(source, narration)
         teller.notes()
         if note:
@@ -44,9 +45,9 @@ def run(
             try:
                 _pump(source, files, caught, teller, show)
             finally:
-                teller.notes()
                 files.close(source.statistics.lost, comment(source.statistics))
         finally:
+            teller.notes()
             print(summary(files.written, source.statistics), file=narration, flush=True)
     return 0
 

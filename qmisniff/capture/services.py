@@ -17,7 +17,8 @@ from qmisniff.frame import Direction, Flag, Frame, Hook, Link
 _V1 = struct.Struct("<IIIIIIII")
 _V2 = struct.Struct("<BBBBIHHHH")
 _CONTROL = struct.Struct("<IIIII")
-_BYE, _DEL_CLIENT = 3, 6  # these have node and port where packets about servers have service and instance
+# These have node and port where packets about servers have service and instance.
+_ABOUT_PORTS = (header.BYE, header.DEL_CLIENT)
 _CONTROL_PORTS = (header.PORT_CTRL, 0xFFFFFFFF, 0xFFFF, 0xFFFE)  # also as version 2 and early senders write it
 _MOST = 4096  # ports remembered: a phone has some hundred, and no sender may fill the memory
 
@@ -57,9 +58,9 @@ class Services:
                 self._announced[where] = service, frame
                 if len(self._announced) > _MOST:
                     del self._announced[next(iter(self._announced))]
-        elif command == _DEL_CLIENT:
+        elif command == header.DEL_CLIENT:
             self._announced.pop(named, None)
-        elif command == _BYE:
+        elif command == header.BYE:
             lost = sender.node if from_name_server else named.node
             for address in [each for each in self._announced if each.node == lost]:
                 del self._announced[address]
@@ -78,5 +79,5 @@ def _control(data: bytes) -> tuple[Address, int, int, Address] | None:
     if kind == header.DATA or len(data) - at < _CONTROL.size:
         return None
     command, *words = _CONTROL.unpack_from(data, at)
-    named = Address(*words[:2] if command in (_BYE, _DEL_CLIENT) else words[2:])
+    named = Address(*words[:2] if command in _ABOUT_PORTS else words[2:])
     return Address(node, header.PORT_CTRL if port in _CONTROL_PORTS else port), command, words[0], named

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from qmisniff.capture.header import Address
 from qmisniff.capture.strace_lines import Call, Text, Value
 
-AF_QIPCRTR = 42
 # What to trace. "?": not every processor has it.
 DATAGRAMS = (
     "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "?recvmmsg", "?recvmmsg_time64", "?send", "?recv",

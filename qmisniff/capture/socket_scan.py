@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from qmisniff.capture.header import Address
-from qmisniff.capture.socket_calls import AF_QIPCRTR
+from qmisniff.capture.header import AF_QIPCRTR, Address
 
 _PROC = Path("/proc")
 _PROTOCOL = b"QIPCRTR"

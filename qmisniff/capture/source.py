@@ -62,7 +62,7 @@ class Entrusted(Protocol):
     """What of a source needs root while it runs, for another process to keep."""
 
     def allows(self, act: str, path: str, text: str) -> bool:
-        """Whether an act of Target's on a file belongs to reading, stopping or removing what it is."""
+        """Whether an act of Target's on a file is needed to read, stop or remove it."""
 
     def release(self) -> None:
         """Close the files that are open for reading it: another process reads them, and it cannot be removed else."""
@@ -77,7 +77,7 @@ class Entrusting(Protocol):
 
     @property
     def entrusted(self) -> Entrusted | None:
-        """Of an open source: what needs root; None where nothing here does."""
+        """Of an open source: what needs root; None where another process cannot keep it."""
 
     def entrust(self, target: Target) -> None:
         """Act through `target` from here on, which does what is `entrusted` and no more."""

@@ -55,7 +55,9 @@ class Stracer:
             with contextlib.suppress(OSError):  # more than this user may have
                 fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE)
             # A command can be stopped at the traced calls alone, which makes it much quicker; what runs already cannot.
-            whom = ["--seccomp-bpf", "--", *command] if command else []
+            # Its language is its own: only strace has to speak C.
+            language = f"LC_ALL={os.environ['LC_ALL']}" if "LC_ALL" in os.environ else "LC_ALL"
+            whom = ["--seccomp-bpf", "-E", language, "--", *command] if command else []
             whom += [word for process in processes for word in ("-p", str(process))]
             # In a session of its own: ctrl+c is for us, and we end it when it has nothing more to say.
             self._process = subprocess.Popen(

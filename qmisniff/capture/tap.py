@@ -7,14 +7,13 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from qmisniff.capture import header
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.calibrate import calibrate
 from qmisniff.capture.facts import TRACEFS, Facts, NotLoaded, survey
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.lookup import Lookup
 from qmisniff.capture.losses import Losses
-from qmisniff.capture.plan import Event, Plan, plan
+from qmisniff.capture.plan import SERVICES, Event, Plan, plan
 from qmisniff.capture.source import NO_TUNING, Availability, Opened, Statistics, Tuning
 from qmisniff.capture.target import LocalTarget, Target
 from qmisniff.capture.tasks import EVENTS, Tasks
@@ -28,10 +27,6 @@ _CHORES_EVERY = 1.0  # seconds
 _WAIT = 0.5  # seconds between looks for the module
 _MOST_BUFFER = 4096  # KiB a CPU: some 20,000 packets, or 40 of the longest
 _LEAST_BUFFER = 512
-_COMMANDS = {
-    "qrtr_ns_server_add": header.NEW_SERVER,
-    "qrtr_ns_service_announce_del": header.DEL_SERVER,
-}
 
 
 class KernelTap(Opened):
@@ -50,7 +45,7 @@ class KernelTap(Opened):
         self._frames = 0
         self._losses = Losses()
         self._next_chores = 0.0
-        self._bodies: Sequence[Event] = ()
+        self._stages: dict[str, list[Event]] = {}  # bodies by what arms them
         self._armed: set[str] = set()
         self._stopping = False
         self._failure: str | None = None
@@ -228,12 +223,15 @@ class KernelTap(Opened):
             for event, form in zip(probes.bodies, instance.formats(probes.bodies), strict=True):
                 assembler.add_body(form, event.offsets)
             for name in probes.services:
-                assembler.add_service(instance.kernel_format("qrtr", name), _COMMANDS[name])
+                assembler.add_service(instance.kernel_format("qrtr", name), SERVICES[name])
             for name in EVENTS:
                 assembler.add_task(instance.kernel_format("task", name))
         except ValueError as error:
             raise SourceFailed(f"the kernel describes its events in a way that is not understood: {error}") from None
-        self._assembler, self._bodies = assembler, probes.bodies
+        self._assembler = assembler
+        for event in probes.bodies:
+            if event.armed_by:
+                self._stages.setdefault(event.armed_by, []).append(event)
         instance.enable("task", EVENTS)
         tasks.snapshot(self._target)
         instance.start()
@@ -308,9 +306,10 @@ class KernelTap(Opened):
     def _disarm(self, instance: Instance, assembler: Assembler) -> None:
         """Give up the stages for long packets where none has come for a while: they cost time at every packet."""
         longest, assembler.longest = assembler.longest, 0
-        for event in self._bodies:
-            if event.armed_by and longest > event.offsets[0]:
-                self._armed.add(event.name)
-            elif event.name in self._armed:
-                self._armed.remove(event.name)
-                instance.disarm(event.name)
+        for condition, stage in self._stages.items():
+            # A packet that needs the first part of a stage has armed all of them.
+            if longest > min(event.offsets[0] for event in stage):
+                self._armed.add(condition)
+            elif condition in self._armed:
+                self._armed.remove(condition)
+                instance.disarm(event.name for event in stage)

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import time
 
-from qmisniff.capture import header
 from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.facts import TRACEFS
 from qmisniff.capture.instance import Instance, remove_stale
-from qmisniff.capture.plan import Plan
+from qmisniff.capture.plan import SERVICES, Plan
 from qmisniff.capture.source import Availability, Opened, Statistics
 from qmisniff.capture.target import LocalTarget, Target
 from qmisniff.capture.tasks import Tasks
 from qmisniff.errors import SourceFailed, SourceUnavailable
 from qmisniff.frame import Frame, Origin
 
-_SERVICES = {
-    "qrtr_ns_server_add": header.NEW_SERVER,
-    "qrtr_ns_service_announce_del": header.DEL_SERVER,
-}
 _MESSAGE = "qrtr_ns_message"
 _BUFFER = 256  # KiB a CPU: events are short and few
 _GRACE = 5_000_000  # nanoseconds that a frame waits for older ones of other CPUs
@@ -79,10 +74,10 @@ class TraceEvents(Opened):
         tracefs = self._tracefs()
         try:
             remove_stale(self._target, tracefs)
-            self._instance = Instance(self._target, tracefs, Plan((), (), (*_SERVICES, _MESSAGE), ()), _BUFFER)
+            self._instance = Instance(self._target, tracefs, Plan((), (), (*SERVICES, _MESSAGE), ()), _BUFFER)
             page = self._instance.install()
             assembler = Assembler(page, self._target.wall_clock_offset(), self.origin, Tasks())
-            for name, command in _SERVICES.items():
+            for name, command in SERVICES.items():
                 assembler.add_service(self._instance.kernel_format("qrtr", name), command)
             assembler.add_message(self._instance.kernel_format("qrtr", _MESSAGE))
             self._assembler = assembler
@@ -123,6 +118,9 @@ class TraceEvents(Opened):
                 waiting = assembler.next_ts() is not None
                 instance.pages.wait(min(left, _TICK) if waiting or not instance.wakes else left)
         except OSError as error:
+            if rest := assembler.flush():  # what had been read when it happened is given first
+                self._frames += len(rest)
+                return rest
             raise SourceFailed(f"the kernel's trace buffers cannot be read any more: {error.strerror}") from None
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -85,9 +86,9 @@ def capture(options: argparse.Namespace) -> int:
     if shown and options.write == "-":
         raise UsageError("-w - and printing both need standard output", "-w FILE")
     files = _files(options, shown)
+    tuned = tuning(options)
     if options.unit:
         return _print_unit(options)
-    tuned = tuning(options)
     source = _waited_for(options.interface, tuned) if options.wait else open_source(options.interface, tuned)
     if not shown:
         return run(source, files, sys.stderr)
@@ -103,8 +104,16 @@ def _waited_for(spec: str, tuned: Tuning) -> Source:
     source = open_source("kernel" if spec == "auto" else spec, tuned)
     if not isinstance(source, KernelTap):
         raise UsageError(f"--wait is for taps of a kernel, {spec!r} is none", "capture -i kernel --wait")
-    source.wait(say)
+    source.wait(_waiting)
     return source
+
+
+def _waiting(text: str) -> None:
+    """Say what is waited for; a service manager would otherwise take it for a start that hangs."""
+    from qmisniff.capture.systemd import ready
+
+    say(text)
+    ready()
 
 
 def _files(options: argparse.Namespace, shown: bool) -> CaptureFiles:
@@ -126,18 +135,20 @@ def _files(options: argparse.Namespace, shown: bool) -> CaptureFiles:
         return CaptureFiles(lambda: os.fdopen(os.dup(sys.stdout.fileno()), "wb"), stop)
     if options.write is None and shown:
         return CaptureFiles(lambda: Path(os.devnull).open("wb"), stop)
-    path, make = (Path(_default_name()), _announced) if options.write is None else (Path(options.write), create)
-    if several:
-        return CaptureFiles(NumberedFiles(path, make, switch.files), stop, switch)
-    return CaptureFiles(lambda: make(path), stop)
+    path = Path(_default_name() if options.write is None else options.write)
+    if not path.name:
+        raise UsageError(f"-w {options.write!r} names no file", "-w FILE")
+    opener = NumberedFiles(path, switch.files) if several else partial(create, path)
+    if options.write is None:
+        opener = partial(_announced, opener)
+    return CaptureFiles(opener, stop, switch if several else None)
 
 
-def _announced(path: Path) -> BinaryIO:
-    """A new file whose name nobody gave."""
-    from qmisniff.capture.files import create
-
-    print(f"writing to {path}", file=sys.stderr)
-    return create(path)
+def _announced(opener: Callable[[], BinaryIO]) -> BinaryIO:
+    """Open a file whose name nobody gave."""
+    stream = opener()
+    print(f"writing to {stream.name}", file=sys.stderr)
+    return stream
 
 
 def _shower(options: argparse.Namespace, stack: ExitStack) -> Callable[[Sequence[Frame]], bool]:
@@ -168,7 +179,8 @@ def _print_unit(options: argparse.Namespace) -> int:
 
     if options.write in (None, "-"):
         raise UsageError("a service needs a file to write", "-w /var/lib/qmisniff/modem.pcapng")
-    words = [word for word in options.words if word != "--systemd-unit"]
+    # Also as it may be abbreviated: the service would do nothing but print itself.
+    words = [word for word in options.words if not (word.startswith("--s") and "--systemd-unit".startswith(word))]
     command = [sys.executable, "-m", "qmisniff", *words]
     print(unit(command, Path.cwd(), Path(options.write).absolute().parent), end="")
     return 0

@@ -39,6 +39,7 @@ class Opener:
         source = open_source(name)
         state = source.probe()
         if not state.ok:
+            source.close()  # a shell on another machine would stay
             raise SourceUnavailable(state.reason, state.remedy)
         feeding = LiveInput(source, source.origin.name or name)
         session = Session(feeding, GuardedDissector(self._registry), _recording(write))

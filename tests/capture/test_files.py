@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,7 +48,7 @@ def content(path: Path) -> tuple[list[Frame], int]:
 
 
 def several(folder: Path, switch: Limits, stop: Limits = NO_LIMITS, keep: int | None = None) -> CaptureFiles:
-    files = CaptureFiles(NumberedFiles(folder / "long.pcapng", create, keep), stop, switch)
+    files = CaptureFiles(NumberedFiles(folder / "long.pcapng", keep), stop, switch)
     files.open()
     return files
 
@@ -77,8 +78,29 @@ def test_names_are_dumpcap_s(tmp_path: Path) -> None:
         ("a.tar.gz", r"a.tar_00001_\d{14}\.gz"),
         (".hidden", r"\.hidden_00001_\d{14}"),
     ):
-        NumberedFiles(tmp_path / name, create)().close()
+        NumberedFiles(tmp_path / name)().close()
         assert [path.name for path in files_in(tmp_path) if re.fullmatch(pattern, path.name)], name
+
+
+def test_a_further_file_is_made_anew_and_in_the_folder_of_the_first(tmp_path: Path) -> None:
+    """It may be root who opens them, for a process that is not: no link may lead it elsewhere."""
+    folder, elsewhere, precious = tmp_path / "folder", tmp_path / "elsewhere", tmp_path / "precious"
+    folder.mkdir()
+    elsewhere.mkdir()
+    precious.write_text("as it was")
+    opener = NumberedFiles(folder / "long.pcapng")
+    opener().close()
+    now = int(time.time())
+    for second in range(now - 1, now + 30):
+        (folder / f"long_00002_{datetime.fromtimestamp(second):%Y%m%d%H%M%S}.pcapng").symlink_to(precious)
+    opener().close()
+    assert precious.read_text() == "as it was"
+    assert len([path for path in files_in(folder) if not path.is_symlink()]) == 2
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(elsewhere)
+    with pytest.raises(CaptureFileError, match="the folder is not the one of the first file"):
+        opener()
+    assert files_in(elsewhere) == []
 
 
 # Packets that came, -b, -a -> number of a file and the packets in it: what dumpcap 4.0.17 wrote on the loopback.

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import pytest
 
@@ -16,7 +19,7 @@ from qmisniff.capture.instance import Instance
 from qmisniff.capture.plan import Plan
 from qmisniff.capture.privileges import Keeper, KeptTarget, caller
 from qmisniff.capture.target import LocalTarget
-from qmisniff.errors import CaptureFileError
+from qmisniff.errors import CaptureFileError, SourceFailed
 
 TRACEFS = "/sys/kernel/tracing"
 
@@ -107,6 +110,31 @@ def test_it_opens_files_whose_names_it_knows(folder: Folder, keeper: Keeper) -> 
     assert getattr(caught.value, "exit_code", None) == CaptureFileError.exit_code
 
 
+def test_where_there_is_one_file_it_opens_no_other(folder: Folder) -> None:
+    kept = Keeper(folder, None)
+    with pytest.raises(PermissionError):
+        kept.open_file()
+    kept.close()
+
+
+@pytest.mark.parametrize("request_", [b"[1, 2, 3, 4, 5]", b"{}", b"[" * 100_000, b"nonsense", None])
+def test_a_request_that_makes_no_sense_is_its_end(folder: Folder, keeper: Keeper, request_: bytes | None) -> None:
+    head = struct.pack("<I", 0xFFFFFFFF if request_ is None else len(request_))
+    with contextlib.suppress(BrokenPipeError):
+        keeper._channel.sendall(head + (request_ or b""))
+    os.waitpid(keeper._pid, 0)
+    assert folder.path.with_name("removed").exists(), "it has cleaned up"
+
+
+def test_nothing_of_the_capture_s_stays_open_in_it(folder: Folder) -> None:
+    reading, writing = os.pipe()
+    kept = Keeper(folder, None)
+    os.close(writing)
+    assert os.read(reading, 1) == b"", "a reader of what the capture writes sees its end"
+    os.close(reading)
+    kept.close()
+
+
 def test_it_cleans_up_when_the_capture_has_let_go(folder: Folder, keeper: Keeper) -> None:
     (folder.path / "busy").touch()
     removed = folder.path.with_name("removed")
@@ -124,14 +152,32 @@ def test_a_keeper_that_is_killed_is_an_error(keeper: Keeper, folder: Folder) -> 
         KeptTarget(keeper).write(f"{folder.path}/file", "x")
 
 
+def test_a_tap_whose_keeper_was_killed_says_why_it_stays(
+    folder: Folder, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: LocalTarget, path: str) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    tap = Instance(LocalTarget(), TRACEFS, Plan((), (), (), ()), 64)
+    tap.entrust(KeptTarget(keeper))
+    monkeypatch.setattr(LocalTarget, "list", refuse)
+    os.kill(keeper._pid, 9)
+    with pytest.raises(SourceFailed, match="may still be in the kernel: the process that keeps the probes has gone"):
+        tap.remove()
+
+
 def test_a_tap_entrusts_its_own_files_and_no_others() -> None:
     tap = Instance(LocalTarget(), TRACEFS, Plan((), (), (), ()), 64)
     own, other = tap.name, "qmisniff_1_1_0"
     probes = f"{TRACEFS}/kprobe_events"
     for act, path, text in (
         ("read", f"{TRACEFS}/instances/{own}/per_cpu/cpu0/stats", ""),
+        ("read", f"{TRACEFS}/instances/{own}/events/{own}/local_1/hist", ""),
         ("write", f"{TRACEFS}/instances/{own}/events/{own}/local/enable", "0"),
         ("write", f"{TRACEFS}/events/{own}/enable", "0"),
+        ("list", f"{TRACEFS}/events/{own}", ""),
+        ("list", TRACEFS, ""),
+        ("exists", f"{TRACEFS}/events/{own}/local_1", ""),
         ("remove", f"{TRACEFS}/instances/{own}", ""),
         ("list", f"{TRACEFS}/instances", ""),
         ("read", f"{TRACEFS}/kprobe_profile", ""),
@@ -141,6 +187,12 @@ def test_a_tap_entrusts_its_own_files_and_no_others() -> None:
     for act, path, text in (
         ("write", f"{TRACEFS}/instances/{own}/../../kprobe_events", "p:evil do_exit\n"),
         ("write", f"{TRACEFS}/instances/{own}x/tracing_on", "1"),
+        # An instance can trace all that a kernel does, not only QRTR.
+        ("write", f"{TRACEFS}/instances/{own}/events/raw_syscalls/enable", "1"),
+        ("write", f"{TRACEFS}/instances/{own}/events/{own}/local/enable", "1"),
+        ("write", f"{TRACEFS}/instances/{own}/current_tracer", "function"),
+        ("append", f"{TRACEFS}/instances/{own}/events/{own}/local/trigger", "stacktrace\n"),
+        ("read", f"{TRACEFS}/instances/{own}/trace_pipe", ""),
         ("remove", f"{TRACEFS}/instances/{other}", ""),
         ("write", f"{TRACEFS}/kprobe_profile", ""),
         ("append", probes, "p:evil do_exit\n"),
@@ -164,6 +216,20 @@ def test_what_sudo_captures_belongs_to_its_caller(tmp_path: Path, monkeypatch: p
     status = (tmp_path / "mine").stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (1234, 1235, 0o600)
     assert (tmp_path / "linked").stat().st_uid == 0, "only what was made here is given away"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_root_follows_no_link_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "precious").write_text("as it was")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    os.chown(tmp_path / "link", 1234, 1235, follow_symlinks=False)
+    with pytest.raises(CaptureFileError, match="link"):
+        create(tmp_path / "link")
+    assert (tmp_path / "precious").read_text() == "as it was"
+    monkeypatch.setenv("SUDO_UID", "1234")
+    monkeypatch.setenv("SUDO_GID", "1235")
+    create(tmp_path / "link").close()
+    assert (tmp_path / "precious").read_text() == ""
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,18 @@ def test_a_command_ends_the_capture_with_itself() -> None:
 
 
 @pytest.mark.usefixtures("qrtr")
+@pytest.mark.parametrize("language", ["C.UTF-8", None])
+def test_a_command_speaks_its_own_language(monkeypatch: pytest.MonkeyPatch, language: str | None) -> None:
+    if language is None:
+        monkeypatch.delenv("LC_ALL", raising=False)
+    else:
+        monkeypatch.setenv("LC_ALL", language)
+    with ProcessMonitor(["sh", "-c", "echo said ${LC_ALL-nothing}"], "run:sh") as source:
+        drain(source)
+    assert f"sh: said {language or 'nothing'}" in source.notes
+
+
+@pytest.mark.usefixtures("qrtr")
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_what_cannot_be_looked_for_any_more_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Scanner, "sockets", lambda self: iter([]))

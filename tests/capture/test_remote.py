@@ -282,6 +282,18 @@ def test_a_remote_kernel_that_cannot_be_tapped_says_why() -> None:
     assert source.origin.name == "exec:sh"
 
 
+@pytest.mark.parametrize("printed", ["what?", "T", "T x", "P 0", "P 0 -1", "P 0 1", "P 0 1000000000000", "Q 0 0"])
+def test_pages_that_are_none_are_an_error_of_the_connection(printed: str) -> None:
+    """A tool over there may complain on standard output."""
+    target = RemoteTarget("exec:sh")
+    try:
+        target._shell.tell(f"p() {{ printf '%s\\n' {quote(printed)}; }}")
+        with pytest.raises(OSError, match="something else than it was asked"):
+            target.poll(4096)
+    finally:
+        target.close()
+
+
 def test_services_from_qrtr_lookup() -> None:
     printed = (
         "  Service Version Instance Node  Port\n"

@@ -15,6 +15,8 @@ import pytest
 
 from qmisniff.capture.files import CaptureFiles
 from qmisniff.capture.limits import Limits
+from qmisniff.capture.losses import NOT_PROBED, OVERWRITTEN
+from qmisniff.capture.narration import summary
 from qmisniff.capture.run import run
 from qmisniff.capture.source import Availability, Statistics
 from qmisniff.capture_file import Reader
@@ -26,7 +28,7 @@ class Script:
     """A source that does one step after the other at each read; after `stop` it gives its last frame."""
 
     origin = Origin("script", "script")
-    notes = ("something to know",)
+    notes: tuple[str, ...] = ("something to know",)
 
     def __init__(self, *steps: Callable[[], list[Frame] | None]) -> None:
         self.steps = list(steps)
@@ -163,6 +165,26 @@ def test_a_source_that_fails_leaves_a_whole_file() -> None:
     assert source.closed
 
 
+def test_where_nobody_hears_any_more_the_file_is_whole_all_the_same() -> None:
+    class Narration(io.StringIO):
+        def write(self, text: str) -> int:
+            if "late" in text:
+                raise BrokenPipeError
+            return super().write(text)
+
+    source, sink = Script(send(b"1")), Sink()
+
+    def note() -> list[Frame]:
+        source.notes = (*source.notes, "a late note")
+        return []
+
+    source.steps.append(note)
+    with pytest.raises(BrokenPipeError):
+        run(source, CaptureFiles(lambda: sink), Narration())
+    assert written(sink) == [b"1"]
+    assert source.closed
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_an_error_with_a_reason() -> None:
     source = Script(send(b"1"))
@@ -180,3 +202,9 @@ def test_a_reader_that_goes_away_ends_it(steps: tuple[Callable[[], list[Frame]],
     with sink, pytest.raises(BrokenPipeError):
         run(source, CaptureFiles(lambda: sink), io.StringIO())
     assert source.closed
+
+
+def test_more_buffer_is_advised_where_it_helps() -> None:
+    """A probe that could not run has nothing to do with buffers."""
+    assert "-B" in summary(1, Statistics(1, 3, 0, {OVERWRITTEN: 2, NOT_PROBED: 1}))
+    assert summary(1, Statistics(1, 1, 0, {NOT_PROBED: 1})).splitlines()[1] == f"lost: 1 {NOT_PROBED}"

@@ -7,12 +7,16 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from qmisniff.capture.systemd import ready, unit
+from qmisniff.capture.tap import KernelTap
 from qmisniff.cli import main
+from qmisniff.errors import SourceUnavailable
 
 
 def test_the_unit_runs_the_same_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,7 +33,15 @@ def test_the_unit_runs_the_same_command_line(tmp_path: Path, capsys: pytest.Capt
     assert not path.exists(), "nothing is captured"
 
 
-@pytest.mark.parametrize("words", [["-w", "-"], [], ["-w", "x", "-b", "files:3"], ["-w", "x", "-a", "nonsense"]])
+def test_the_option_may_be_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["capture", "--wait", "-w", "x", "--systemd"]) == 0
+    assert "qmisniff capture --wait -w x\n" in capsys.readouterr().out
+
+
+NONSENSE = [["-w", "-"], [], ["-w", "x", "-b", "files:3"], ["-w", "x", "-a", "nonsense"], ["-w", "x", "-f", "nonsense"]]
+
+
+@pytest.mark.parametrize("words", NONSENSE)
 def test_what_cannot_be_a_service_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["capture", *words, "--systemd-unit"]) == 2
     assert capsys.readouterr().out == ""
@@ -54,6 +66,22 @@ def test_the_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ki
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         ready()
         assert manager.recv(100) == b"READY=1"
+
+
+def test_who_waits_for_the_module_has_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manager ends what is not ready in 90 seconds."""
+
+    def wait(tap: KernelTap, say: Callable[[str], None]) -> NoReturn:
+        say("not loaded: waiting for it")
+        assert manager.recv(100) == b"READY=1"
+        raise SourceUnavailable("it never came")
+
+    monkeypatch.setattr(KernelTap, "wait", wait)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        assert main(["capture", "--wait", "-w", str(tmp_path / "x")]) == 3
 
 
 @pytest.mark.parametrize("address", ["", "relative", "/nowhere/at/all"])

@@ -258,6 +258,22 @@ def test_stages_for_long_packets_are_given_up_when_none_has_come(
         assert not next(group.glob("huge_*/enable")).read_text()
 
 
+def test_where_an_event_has_one_probe_all_of_a_stage_are_given_up(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first packet that needs one of them arms them all."""
+    monkeypatch.setattr(tap_module, "_CHORES_EVERY", 0.0)
+    kernel.put(f"{TRACEFS}/README", "")
+    with KernelTap(kernel, Tuning(snap=3000)) as tap:
+        group = next((kernel.tree / TRACEFS / "instances").glob("*/events/qmisniff_*"))
+        records = probes(kernel, tap).packet(Hook.RECEIVE, 7, 1, bytes(700))
+        kernel.queue = [(0, page) for page in pages([(1000 + at, record) for at, record in enumerate(records)])]
+        kernel.now = 10**9
+        tap.read(0.01)
+        tap.read(0.01)
+        assert [path.read_text() for path in group.glob("long*x*/enable")] == ["0"] * 3 * len(planned(tap).heads)
+
+
 def test_it_waits_for_the_module_when_told_to(kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tap_module, "_WAIT", 0.0)
     shutil.rmtree(kernel.tree / "sys/module/qrtr")

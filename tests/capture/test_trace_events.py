@@ -57,6 +57,15 @@ def test_services_are_whole_packets_and_the_rest_only_begins(events: FakeKernel)
     assert events.remains() == []
 
 
+def test_it_leaves_nothing_in_a_kernel_without_kprobes(events: FakeKernel) -> None:
+    """Such kernels are what it is for."""
+    for name in ("kprobe_events", "kprobe_profile"):
+        (events.tree / TRACEFS / name).unlink()
+    with TraceEvents(events):
+        pass
+    assert list((events.tree / TRACEFS / "instances").iterdir()) == []
+
+
 def test_what_is_missing_is_said_with_a_remedy(kernel: FakeKernel) -> None:
     source = TraceEvents(kernel)
     assert source.probe()[1:] == ("this kernel has no trace events of QRTR now", "modprobe qrtr")
@@ -81,6 +90,11 @@ def test_a_kernel_that_refuses_keeps_nothing(events: FakeKernel) -> None:
 
 def test_buffers_that_die_are_a_failure(events: FakeKernel) -> None:
     with TraceEvents(events) as source:
+        events.queue = [(0, page) for page in pages([(1000, message("new-lookup", 1, 0x4001))])]
+        events.now = 1500
+        assert source.read(0.01) == []  # still waits for older ones
         events.broken = True
+        assert len(source.read(0.1) or []) == 1, "what had been read comes first"
         with pytest.raises(SourceFailed, match="cannot be read any more"):
             source.read(0.1)
+        assert source.statistics.frames == 1

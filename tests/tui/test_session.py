@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from qmisniff.capture_file import Reader
-from qmisniff.errors import CaptureFileError
+from qmisniff.definitions import open_registry
+from qmisniff.errors import CaptureFileError, SourceUnavailable
 from qmisniff.export.notes import read_notes
+from qmisniff.tui import opening
 from qmisniff.tui.recording import Recording, TemporaryRecording
 from qmisniff.tui.session import Session
+from tests.capture.test_backends import Scripted
 from tests.tui.conversation import conversation
 from tests.tui.scripted import Script, dissector
 
@@ -93,3 +96,12 @@ def test_a_file_is_never_unsaved() -> None:
     looked_at, _ = session(None)
     assert looked_at.unsaved == 0
     assert looked_at.close() is None
+
+
+def test_a_source_that_cannot_be_shown_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking a remote one has logged in there."""
+    source = Scripted("one", SourceUnavailable("no root", "be root"))
+    monkeypatch.setattr(opening, "open_source", lambda name: source)
+    with pytest.raises(SourceUnavailable, match="no root"):
+        opening.Opener(open_registry()).source("one")
+    assert source.closed
