@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from textual.widgets import Input, RadioSet
+from textual.widgets import Input, RadioButton, RadioSet
 
 from qmisniff.tui.screens import moving
 from qmisniff.tui.screens.ask import AskScreen
@@ -105,6 +105,8 @@ def overheard(seat: Seat) -> list[str]:
 async def _(seat: Seat, key: str) -> None:
     await seat.press(key)
     assert isinstance(seat.app.screen, FindScreen)
+    lines = [line for buttons in seat.app.screen.query(RadioButton) for line in shown(buttons)]
+    assert [line for line in lines if "●" in line] == ["▐●▌ text", "▐●▌ in the list"] and len(lines) == 7
     await seat.press(*"serving", "enter")
     await arrives(seat, SERVING_ASKED)
     await find(seat, "IMEI: 0010123", By.TEXT, Place.DETAILS)
@@ -178,8 +180,10 @@ async def _(seat: Seat, key: str) -> None:
 
 @scenario("finding.next")
 async def _(seat: Seat, key: str) -> None:
-    await seat.press("ctrl+f", key)
+    await seat.press("ctrl+f", *"c4", "space", *"f4", key)
     assert isinstance(seat.app.screen.focused, RadioSet)
+    await seat.press("down", "enter")  # the next way to search, and do it
+    await arrives(seat, SIGNAL)
 
 
 @scenario("finding.previous")

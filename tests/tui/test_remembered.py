@@ -64,7 +64,8 @@ def test_a_wrong_key_file_is_said(text: str, words: str) -> None:
 @pytest.mark.parametrize(("written", "meant"), [
     ("F3", "f3"), ("Ctrl+F", "ctrl+f"), ("/", "slash"), ("F", "F"), ("shift+f", "F"), ("Shift+Tab", "shift+tab"),
     ("Shift+Ctrl+Left", "ctrl+shift+left"), ("Esc", "escape"), ("alt+PgUp", "alt+pageup"), ("+", "plus"),
-    ("ctrl++", "ctrl+plus"), ("full_stop", "full_stop"), ("space", "space"), ("", ""), ("ctrl+", ""), ("ctrl+ctrl+f", ""),
+    ("ctrl++", "ctrl+plus"), ("full_stop", "full_stop"), ("space", "space"), ("", ""),
+    ("ctrl+", ""), ("ctrl+ctrl+f", ""),
 ])  # fmt: skip
 def test_keys_are_understood_as_people_write_them(written: str, meant: str) -> None:
     assert textual_name(written) == meant
