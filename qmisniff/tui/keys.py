@@ -14,7 +14,6 @@ from textual.keys import Keys as KeyNames
 from qmisniff.paths import config_dir
 from qmisniff.tui import commands
 from qmisniff.tui.commands import Command
-from qmisniff.tui.views import VIEWS
 from qmisniff.tui.views import commands as view_commands
 
 FILE = "keys.toml"
@@ -76,5 +75,6 @@ def textual_name(key: str) -> str:
 def every_id() -> frozenset[str]:
     """The ids of all commands: what a key file may name."""
     tables = (*vars(commands).values(), *vars(view_commands).values())
-    found = {each.id for table in tables if isinstance(table, tuple) for each in table if isinstance(each, Command)}
-    return frozenset(found | {f"view.{view.name}" for view in VIEWS})
+    return frozenset(
+        each.id for table in tables if isinstance(table, tuple) for each in table if isinstance(each, Command)
+    )
