@@ -56,6 +56,16 @@ class Catalogue:
             return Type.PROTOCOL if spec.name in self.headers else Type.HEADING
         return _SPECIAL.get(spec.name) or Type[spec.kind.name]
 
+    def packets_of(self, name: str) -> str:
+        """The filter for all packets of the service or message that a name is of, "" where it is of none."""
+        parts = name.lower().split(".")
+        service = self.registry.service_named(parts[1]) if parts[0] == "qmi" and len(parts) in (2, 3) else None
+        message = service.message_named(parts[2]) if service is not None and len(parts) == 3 else None
+        if service is None or (len(parts) == 3 and message is None):
+            return ""
+        asked = f"qmi.service == {service.header.id}"
+        return asked if message is None else f"{asked} && qmi.msgid == {message.id:#x}"
+
     def similar(self, name: str) -> str:
         """The name that was probably meant, "" where none is near."""
         name = name.lower()

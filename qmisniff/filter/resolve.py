@@ -384,6 +384,8 @@ class _Resolver:
     def _no_field(self, operand: ast.Word) -> FilterError:
         near = self._catalogue.similar(operand.text)
         remedy = f"did you mean {near}?" if near else "`qmisniff fields` lists them"
+        if packets := self._catalogue.packets_of(operand.text):
+            remedy = f"its packets are {packets}"
         return self._error(f"{operand} is neither a field nor a protocol", operand.span, remedy)
 
     def _error(self, message: str, span: Span, remedy: str = "") -> FilterError:

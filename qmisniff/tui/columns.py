@@ -120,13 +120,13 @@ def builtin(time_format: str = DEFAULT) -> dict[str, Column]:
             lambda packet: str(packet.context.number), lambda packet: f"frame.number == {packet.context.number}", True,
         ),
         Column(
-            "time", "Time", TIME_FORMATS[time_format].width, 3,
+            "time", "Time", TIME_FORMATS[time_format].width, 2,
             lambda packet: TIME_FORMATS[time_format].text(packet.frame.ts_ns, packet.start_ns, packet.before_ns),
             lambda packet: _same(packet, "frame.time_epoch"), True,
         ),
         Column("source", "Source", 14, 4, lambda packet: packet.summary.source, _same_address("src")),
         Column("destination", "Destination", 14, 5, lambda packet: packet.summary.destination, _same_address("dst")),
-        Column("protocol", "Protocol", 9, 2, lambda packet: packet.summary.protocol, _same_protocol),
+        Column("protocol", "Protocol", 9, 3, lambda packet: packet.summary.protocol, _same_protocol),
         Column(
             "length", "Length", 6, 6,
             lambda packet: str(packet.frame.orig_len), lambda packet: _same(packet, "frame.len"), True,

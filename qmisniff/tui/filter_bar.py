@@ -153,6 +153,7 @@ class FilterBar(Vertical):
         self._wants_apply = False
         self._wants_offer = False
         self._off = False
+        self._used = ""  # what was applied last
         self._past = 0  # how far back in the history the text is from
         self._typed = ""  # what was typed before going back
 
@@ -173,7 +174,7 @@ class FilterBar(Vertical):
 
     @property
     def off(self) -> bool:
-        """Whether the filter is kept but not used."""
+        """Whether the filter was switched off."""
         return self._off
 
     @off.setter
@@ -268,8 +269,12 @@ class FilterBar(Vertical):
         self._wants_offer = self._input.has_focus and bool(self.text)
         self._look()
 
+    def on_descendant_focus(self) -> None:
+        self._show_kind()
+
     def on_descendant_blur(self) -> None:
         self._suggestions.display = False
+        self._show_kind()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
@@ -313,6 +318,8 @@ class FilterBar(Vertical):
         if self._wants_apply:
             self._wants_apply = False
             if checked.error is None:
+                self._used = checked.text
+                self._show_kind()
                 if checked.text.strip():
                     self._state.remember_filter(checked.text)
                 self.post_message(self.Applied(checked.text, checked.filter))
@@ -329,8 +336,10 @@ class FilterBar(Vertical):
             kind = "-off"
         elif checked is None or not self.text.strip():
             kind = ""
-        else:
-            kind = "-bad" if checked.error is not None else "-good"
+        elif checked.error is not None:
+            kind = "-bad"
+        else:  # who left the bar without applying sees packets that this filter did not choose
+            kind = "-good" if self.text == self._used or self._input.has_focus else "-off"
         if kind != "-checking":  # for the moment that it takes, the colour stays as it was
             self.set_class(kind == "-good", "-good")
             self.set_class(kind == "-bad", "-bad")

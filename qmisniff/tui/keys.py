@@ -7,13 +7,21 @@ import tomllib
 from collections.abc import Collection
 from typing import NamedTuple
 
+from textual.binding import Binding
+from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
+from textual.keys import Keys as KeyNames
+
 from qmisniff.paths import config_dir
 from qmisniff.tui import commands
 from qmisniff.tui.commands import Command
-from qmisniff.tui.views import VIEWS
 from qmisniff.tui.views import commands as view_commands
 
 FILE = "keys.toml"
+_HELD = ("alt", "ctrl", "hyper", "meta", "shift", "super")
+_SHORT = {
+    "esc": "escape", "del": "delete", "ins": "insert", "pgup": "pageup", "pgdn": "pagedown", "return": "enter",
+}  # fmt: skip
+_NAMED = {key.value.rpartition("+")[2] for key in KeyNames} | {*KEY_NAME_REPLACEMENTS.values()}
 
 
 class Keys(NamedTuple):
@@ -40,12 +48,33 @@ def load_keys(ids: Collection[str]) -> Keys:
         elif not isinstance(value, str) or not all(part.strip() for part in value.split(",")):
             problems.append(f'{path}: the keys of {name!r} are not text like "f,ctrl+f"')
         else:
-            keys[name] = ",".join(part.strip() for part in value.split(","))
+            parts = {part.strip(): textual_name(part.strip()) for part in value.split(",")}
+            problems += [f"{path}: {name!r}: no key is called {part!r}" for part, key in parts.items() if not key]
+            if chosen := ",".join(filter(None, parts.values())):
+                keys[name] = chosen
     return Keys(keys, problems)
+
+
+def textual_name(key: str) -> str:
+    """What Textual calls a key that a user wrote: `/` is slash, `Ctrl+F` is ctrl+f; "" where there is no such key."""
+    before, _, name = (key[:-2], "+", "+") if key.endswith("++") else key.rpartition("+" if key != "+" else "\0")
+    held = sorted(part.lower() for part in before.split("+")) if before else []
+    if not set(held) <= {*_HELD} or len(held) != len(set(held)):
+        return ""
+    if len(name) == 1 and held == ["shift"] and name.isalpha():
+        held, name = [], name.upper()
+    elif len(name) > 1 or held:
+        name = _SHORT.get(name.lower(), name.lower())
+    if len(name) == 1:
+        name = next(iter(Binding.make_bindings([Binding(name, "")]))).key
+    elif name not in _NAMED and key_to_character(name) is None:
+        return ""
+    return "+".join((*held, name))
 
 
 def every_id() -> frozenset[str]:
     """The ids of all commands: what a key file may name."""
     tables = (*vars(commands).values(), *vars(view_commands).values())
-    found = {each.id for table in tables if isinstance(table, tuple) for each in table if isinstance(each, Command)}
-    return frozenset(found | {f"view.{view.name}" for view in VIEWS})
+    return frozenset(
+        each.id for table in tables if isinstance(table, tuple) for each in table if isinstance(each, Command)
+    )

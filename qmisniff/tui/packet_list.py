@@ -184,11 +184,15 @@ class PacketList(LinePane):
         self._put_cursor(line)
 
     def move_to_row(self, row: int) -> bool:
-        """Put the cursor on a row of the store; False where the list does not show it."""
+        """Put the cursor on a row of the store, in the middle of the pane where it was not visible; False where the
+        list does not show it."""
         line = self.line_of(row)
         if line is None:
             return False
+        top = self.scroll_offset.y
         self.move_to_line(line)
+        if self.size.height and not top <= line < top + self.page:
+            self.scroll_to(y=max(0, line - self.page // 2), animate=False, force=True)
         return True
 
     def line_of(self, row: int) -> int | None:

@@ -11,12 +11,15 @@ from qmisniff.definitions import Registry
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.text import field_text
 from qmisniff.errors import UsageError
+from qmisniff.export.batches import batches
+from qmisniff.export.packet_list import PacketList
 from qmisniff.filter import Filter, compile_filter
 from qmisniff.filter.expression import expression
 from qmisniff.store import Store
 
 Cancel = Callable[[], bool]
-_PART = 1 << 15  # rows that a filter is asked about at once
+_FIRST = 1 << 10  # rows looked at first where many are at once: what is near is found without delay
+_PART = 1 << 15  # and at most
 
 
 class By(Enum):
@@ -55,12 +58,13 @@ Match = Callable[[bytes], int]  # where in the text it is found, -1 nowhere
 
 
 class Search:
-    """A search made ready. Raises UsageError (also FilterError) where it makes no sense."""
+    """A search made ready, of one store. Raises UsageError (also FilterError) where it makes no sense."""
 
     def __init__(self, wanted: Wanted, registry: Registry) -> None:
         self.wanted = wanted
         self._filter: Filter | None = None
         self._match: Match = lambda text: -1
+        self._list: PacketList | None = None
         if not wanted.text:
             raise UsageError("nothing to search for")
         if wanted.by is By.FILTER:
@@ -100,12 +104,34 @@ class Search:
         best = next((field for field in found if not field.children), found[0])
         return best.offset if best.size else -1
 
-    def passing(self, store: Store, dissector: Dissector, start: int, stop: int, cancel: Cancel) -> list[int]:
-        """The rows from `start` up to `stop` that pass, in order, all asked at once; None for what is no filter."""
-        assert self._filter is not None
-        found: list[int] = []
-        for part in self._filter.rows(store, dissector, start, stop, cancel):
-            found += part.rows
+    def at_once(self, in_capture_order: bool) -> bool:
+        """Whether `among` can look at many rows together, which is much quicker."""
+        if self.wanted.by is By.FILTER:
+            return in_capture_order
+        return self.wanted.place is Place.LIST and self.wanted.by is not By.HEX
+
+    def among(self, store: Store, dissector: Dissector, rows: Sequence[int], cancel: Cancel) -> set[int]:
+        """Those of some rows that have it: of a filter, rows in the order of the capture."""
+        if self._filter is None:
+            return self._listed(store, dissector, sorted(rows), cancel)
+        found: set[int] = set()
+        for part in self._filter.rows(store, dissector, rows[0], rows[-1] + 1, cancel):
+            found.update(part.rows)
+        return found.intersection(rows)
+
+    def _listed(self, store: Store, dissector: Dissector, rows: Sequence[int], cancel: Cancel) -> set[int]:
+        listed = self._list = self._list or PacketList(store, dissector)
+        tasks = store.tasks
+        found: set[int] = set()
+        for columns, places in batches(store, rows):
+            if cancel():
+                break
+            source, destination, protocol, info = listed.rows(columns, places)
+            senders = [tasks[task][1] for task in columns.task[places].tolist()]
+            texts = zip(source, destination, protocol, senders, info, strict=True)
+            for place, text in zip(places.tolist(), texts, strict=True):
+                if self._match(" ".join(text).encode("utf-8", "replace")) >= 0:
+                    found.add(columns.first + place)
         return found
 
 
@@ -123,32 +149,32 @@ def first_hit(
     count = len(rows)
     if not count:
         return None
-    if search.wanted.by is By.FILTER and in_capture_order:
-        return _first_passing(search, store, dissector, rows, line, step, cancel)
-    lines = ((line + step * at) % count for at in range(1, count + 1))
-    return next(search.hits(store, dissector, (rows[at] for at in lines), cancel), None)
+    if not search.at_once(in_capture_order):
+        lines = ((line + step * at) % count for at in range(1, count + 1))
+        return next(search.hits(store, dissector, (rows[at] for at in lines), cancel), None)
+    for low, high in _windows(count, line, step):
+        if cancel():
+            return None
+        window = rows[low:high]
+        found = search.among(store, dissector, window, cancel)
+        if found:
+            return Hit(next(row for row in (window if step > 0 else reversed(window)) if row in found))
+    return None
 
 
-def _first_passing(
-    search: Search, store: Store, dissector: Dissector, rows: Sequence[int], line: int, step: int, cancel: Cancel
-) -> Hit | None:
-    """The same for a filter: it is asked of many rows at once, window after window."""
-    count = len(rows)
-    done = 0
+def _windows(count: int, line: int, step: int) -> Iterator[tuple[int, int]]:
+    """All lines of a list, parts from `low` up to `high`, in the order one comes to them going on from a line."""
+    done, size = 0, min(_FIRST, _PART)
     at = (line + step) % count
-    while done < count and not cancel():
+    while done < count:
         if step > 0:
-            low, high = at, min(at + _PART, count, at + count - done)
+            low, high = at, min(at + size, count, at + count - done)
         else:
-            low, high = max(at - _PART + 1, 0, at + 1 - (count - done)), at + 1
-        found = search.passing(store, dissector, rows[low], rows[high - 1] + 1, cancel)
-        shown = set(rows[low:high]) if not isinstance(rows, range) else None
-        there = [row for row in found if shown is None or row in shown]
-        if there:
-            return Hit(there[0] if step > 0 else there[-1])
+            low, high = max(at - size + 1, 0, at + 1 - (count - done)), at + 1
+        yield low, high
         done += high - low
         at = (high if step > 0 else low - 1) % count
-    return None
+        size = min(size * 2, _PART)
 
 
 def _bytes(text: str) -> bytes:

@@ -66,6 +66,7 @@ class Standing(NamedTuple):
     filter_seconds: float = 0.0
     marked: int = 0
     filter_problem: str = ""
+    searching: bool = False
 
 
 def capture_parts(name: str, live: bool, follow: str, standing: Standing) -> tuple[tuple[str, str], ...]:
@@ -84,6 +85,8 @@ def capture_parts(name: str, live: bool, follow: str, standing: Standing) -> tup
     parts.append(("plain", f"{standing.shown:,} shown{_filter_state(standing)}"))
     if standing.marked:
         parts.append(("plain", f"{standing.marked:,} marked"))
+    if standing.searching:
+        parts.append(("strong", "searching: esc gives up"))
     if progress.running or follow == "paused":
         parts.append(("plain", follow))
     return tuple(parts)

@@ -27,6 +27,8 @@ def refused(text: str) -> tuple[str, str]:
         ("qmi.nas.get_signal_inf.lte.rsrp", "qmi.nas.get_signal_inf.lte.rsrp", "did you mean qmi.nas.get_signal_info?"),
         ("qmi.nas.get_signal_info.lte.rsrpp < 3", "qmi.nas.get_signal_info.lte.rsrpp", "lte.rsrp?"),
         ("qmi.nass.get_signal_info.lte", "qmi.nass.get_signal_info.lte", "did you mean qmi.nas?"),
+        ("qmi.nas.get_signal_info", "qmi.nas.get_signal_info", "packets are qmi.service == 3 && qmi.msgid == 0x4f)"),
+        ("qmi && !qmi.nas", "qmi.nas", "its packets are qmi.service == 3)"),
         ("nonsense", "nonsense", "neither a field nor a protocol"),
         ('tap.comm == "a" or x.y == 3', "x.y", "neither a field nor a protocol"),
         ("frame.len == tap.pidd", "tap.pidd", "did you mean tap.pid?"),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from textual.widgets import OptionList
+
 from qmisniff.tui.conditions import How
 from qmisniff.tui.filter_bar import FilterInput, Suggestions
 from qmisniff.tui.saved_filters import load_filters, save_filters
@@ -128,6 +130,8 @@ async def _(seat: Seat, key: str) -> None:
         await seat.select_field("qmi.dms.get_ids.imei")
         await seat.press(key)
         assert isinstance(seat.app.screen, ChooseScreen)
+        options = seat.app.screen.query_one(OptionList)
+        assert options.outer_size.width >= len(f"Apply as filter: {imei}") + 6  # what will be applied is read in full
         await seat.press(str(letter))
         assert isinstance(seat.app.screen, MainScreen)
         for _ in range(100):

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
-from textual.widgets import Input, RadioSet
+import threading
+import time
 
+import pytest
+from textual.widgets import Input, RadioButton, RadioSet
+
+from qmisniff.tui.screens import moving
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.screens.find import FindScreen
 from qmisniff.tui.screens.main import MainScreen
@@ -85,10 +90,23 @@ async def find(seat: Seat, text: str, by: By, place: Place) -> None:
     await seat.press("enter")
 
 
+def overheard(seat: Seat) -> list[str]:
+    """What the main screen tells the user from now on."""
+    said: list[str] = []
+
+    def notify(message: str, **_: object) -> None:
+        said.append(message)
+
+    seat.main.notify = notify  # type: ignore[method-assign]
+    return said
+
+
 @scenario("find.new")
 async def _(seat: Seat, key: str) -> None:
     await seat.press(key)
     assert isinstance(seat.app.screen, FindScreen)
+    lines = [line for buttons in seat.app.screen.query(RadioButton) for line in shown(buttons)]
+    assert [line for line in lines if "●" in line] == ["▐●▌ text", "▐●▌ in the list"] and len(lines) == 7
     await seat.press(*"serving", "enter")
     await arrives(seat, SERVING_ASKED)
     await find(seat, "IMEI: 0010123", By.TEXT, Place.DETAILS)
@@ -117,23 +135,41 @@ async def _(seat: Seat, key: str) -> None:
     await arrives(seat, IDS_ASKED)
     await seat.press(key)
     await arrives(seat, IDS)
+    said = overheard(seat)
     await seat.press(key)
     await arrives(seat, IDS_ASKED)
+    assert said == ["Went on from the first packet."]
 
 
 @scenario("find.previous")
 async def _(seat: Seat, key: str) -> None:
     await find(seat, "Request", By.TEXT, Place.LIST)
     await arrives(seat, IDS_ASKED)
+    said = overheard(seat)
     await seat.press(key)
     await arrives(seat, SERVING_ASKED)
+    assert said == ["Went on from the last packet."]
 
 
 @scenario("find.stop")
 async def _(seat: Seat, key: str) -> None:
-    before = seat.main._searches
-    await seat.press(key)
-    assert seat.main._searches == before + 1  # what was begun before is not wanted any more
+    begun = threading.Event()
+
+    def endless(*args: object) -> None:
+        begun.set()
+        given_up = args[-1]
+        assert callable(given_up)
+        while not given_up():
+            time.sleep(0.001)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moving, "first_hit", endless)
+        await find(seat, "nowhere", By.TEXT, Place.LIST)
+        await seat.until(begun.is_set)
+        await seat.until(lambda: "searching: esc gives up" in shown(seat.capture_line)[0], "the search is seen")
+        await seat.press(key)
+        await seat.until(lambda: "searching" not in shown(seat.capture_line)[0], "it is given up")
+    assert seat.packets.selected == 0
 
 
 @scenario("finding.cancel")
@@ -144,8 +180,10 @@ async def _(seat: Seat, key: str) -> None:
 
 @scenario("finding.next")
 async def _(seat: Seat, key: str) -> None:
-    await seat.press("ctrl+f", key)
+    await seat.press("ctrl+f", *"c4", "space", *"f4", key)
     assert isinstance(seat.app.screen.focused, RadioSet)
+    await seat.press("down", "enter")  # the next way to search, and do it
+    await arrives(seat, SIGNAL)
 
 
 @scenario("finding.previous")

@@ -14,6 +14,7 @@ from qmisniff.protocol.context import Context
 from qmisniff.tui.columns import INFO_LEAST, Packet, builtin, columns_of, fit_columns, process
 from tests.factories import frame
 
+CATALOGUE = Catalogue(open_registry([]))
 COLUMNS = list(builtin().values())
 SUMMARY = Summary("1:0x4001", "0:10", "QMI_DMS", "Request: Get IDs, txn 1", None)
 
@@ -27,6 +28,12 @@ def test_a_wide_terminal_shows_all_a_narrow_one_what_matters() -> None:
     assert ids(79) == ["number", "time", "protocol", "info"] or len(ids(79)) > 4
     assert ids(35) == ["number", "info"]
     assert ids(19) == ["info"]
+
+
+def test_a_longer_time_and_a_field_asked_for_stay_in_80_columns() -> None:
+    imei = ["qmi.dms.get_ids.imei", 12, True]
+    columns = columns_of([*([id, column.width, True] for id, column in builtin().items()), imei], CATALOGUE, "date")
+    assert [column.id for column, _ in fit_columns(columns, 77, 10)] == ["number", "time", "info", imei[0]]
 
 
 @given(st.integers(0, 300), st.integers(0, 10**9))
@@ -60,10 +67,9 @@ def test_the_process_is_who_sent_it() -> None:
 
 
 def test_what_was_remembered_comes_back_and_what_is_unknown_is_left_out() -> None:
-    catalogue = Catalogue(open_registry([]))
     kept = columns_of([["info", 5, True], ["qmi.dms.get_ids.imei", 20, True], ["no.such", 9, True],
-                       ["length", 4, False]], catalogue)  # fmt: skip
+                       ["length", 4, False]], CATALOGUE)  # fmt: skip
     assert [(column.id, column.width, column.shown) for column in kept] == [
         ("info", 0, True), ("qmi.dms.get_ids.imei", 20, True), ("length", 4, False)
     ]  # fmt: skip
-    assert [column.id for column in columns_of([["nothing", 1, True]], catalogue)] == list(builtin())
+    assert [column.id for column in columns_of([["nothing", 1, True]], CATALOGUE)] == list(builtin())

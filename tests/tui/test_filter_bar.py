@@ -46,6 +46,18 @@ async def test_good_and_bad_are_told_without_colour() -> None:
         assert "✓" not in shown(mark)[0] and "✗" not in shown(mark)[0]
 
 
+async def test_a_filter_that_was_left_unapplied_is_seen_to_be_unused() -> None:
+    async with seated() as seat:
+        mark = seat.main.query_one("#mark")
+        await typed(seat, "qmi")
+        await seat.press("escape", "escape")
+        assert seat.packets.has_focus and "⊘" in shown(mark)[0] and seat.main.bar.has_class("-off")
+        await seat.press("slash")
+        assert "✓" in shown(mark)[0]
+        await seat.press("enter")
+        assert seat.packets.has_focus and "✓" in shown(mark)[0] and seat.session.sieve.filter is not None
+
+
 async def test_typing_does_not_wait_for_the_look_at_what_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
     go_on = threading.Event()

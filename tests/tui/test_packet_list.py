@@ -82,6 +82,15 @@ async def test_the_cursor_is_always_visible() -> None:
         assert f" {1000} " in shown(seat.packets)[-1]
 
 
+async def test_a_packet_that_one_jumps_to_is_seen_among_its_neighbours() -> None:
+    frames = [from_modem(qmi(4, 1, 0x51), 11, at) for at in range(1000)]
+    async with seated(frames, size=(100, 24)) as seat:
+        for row in (500, 501, 100, 998):
+            await seat.select(row)
+            lines = [int(line.split()[0]) for line in shown(seat.packets)[1:]]
+            assert row in lines[:-1] and row + 2 in lines, (row, lines)
+
+
 async def test_rows_that_a_filter_left() -> None:
     async with seated() as seat:
         seat.packets.show_rows([1, IDS, SIGNAL])

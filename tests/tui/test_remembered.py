@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qmisniff.paths import config_dir, state_dir
-from qmisniff.tui.keys import load_keys
+from qmisniff.tui.keys import load_keys, textual_name
 from qmisniff.tui.state import State, load_state
 from tests.tui.scripted import seated, shown
 
@@ -51,6 +51,7 @@ def test_a_state_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(("text", "words"), [
     ("nonsense", "keys.toml"), ('"no.such" = "f"', "no command 'no.such'"), ('"list.follow" = 5', "not text"),
+    ('"list.follow" = "hyperdrive"', "no key is called 'hyperdrive'"), ('"list.follow" = "strg+f"', "no key"),
     ('"list.follow" = ""', "not text"), ('list.follow = "f"', "a name with a dot needs quotes"), ("\0", "keys.toml"),
 ])  # fmt: skip
 def test_a_wrong_key_file_is_said(text: str, words: str) -> None:
@@ -60,9 +61,19 @@ def test_a_wrong_key_file_is_said(text: str, words: str) -> None:
     assert keys.by_id == {} and len(keys.problems) == 1 and words in keys.problems[0]
 
 
+@pytest.mark.parametrize(("written", "meant"), [
+    ("F3", "f3"), ("Ctrl+F", "ctrl+f"), ("/", "slash"), ("F", "F"), ("shift+f", "F"), ("Shift+Tab", "shift+tab"),
+    ("Shift+Ctrl+Left", "ctrl+shift+left"), ("Esc", "escape"), ("alt+PgUp", "alt+pageup"), ("+", "plus"),
+    ("ctrl++", "ctrl+plus"), ("full_stop", "full_stop"), ("space", "space"), ("", ""),
+    ("ctrl+", ""), ("ctrl+ctrl+f", ""),
+])  # fmt: skip
+def test_keys_are_understood_as_people_write_them(written: str, meant: str) -> None:
+    assert textual_name(written) == meant
+
+
 async def test_other_keys_by_the_key_file() -> None:
     config_dir().mkdir(parents=True)
-    (config_dir() / "keys.toml").write_text('"pane.zoom" = "o,ctrl+z"\n"column.reset" = "f9"\n')
+    (config_dir() / "keys.toml").write_text('"pane.zoom" = "o,Ctrl+Z,%"\n"column.reset" = "F9"\n')
     async with seated() as seat:
         await seat.press("z")
         assert not seat.main.panes.zoomed
@@ -70,6 +81,9 @@ async def test_other_keys_by_the_key_file() -> None:
         assert seat.main.panes.zoomed
         await seat.press("o")
         assert not seat.main.panes.zoomed
+        await seat.press("percent_sign")
+        assert seat.main.panes.zoomed
+        await seat.press("o")
         before = shown(seat.packets)[0]
         await seat.press("delete")
         assert shown(seat.packets)[0] != before

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from string import ascii_lowercase, digits
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
@@ -43,6 +44,7 @@ class ChooseScreen(ModalScreen[int | None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         options = OptionList()
         options.border_title = plain(self._title).replace("[", "\\[")
+        options.styles.min_width = min(max(30, cell_len(plain(self._title)) + 6), self.app.size.width)  # with its frame
         for letter, choice in zip(_LETTERS, self._choices, strict=False):
             line = Text(no_wrap=True, overflow="ellipsis")
             line.append(f"{letter} ", "bold")

@@ -52,6 +52,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self.catalogue = Catalogue(session.dissector.registry)
         self._standing: Standing | None = None
         self.paused: Sequence[int] | None = None  # the rows shown while the view is paused
+        self.searching = False
         self._problems = 0  # of definitions, told so far
         self._shown: Context | None = None  # what was known of the packet in the details when they were made
         self.bar = FilterBar(session.dissector.registry, state)
@@ -118,6 +119,7 @@ class Desk(Screen[None], inherit_bindings=False):
             sieve.seconds,
             len(notes.marked),
             sieve.problem,
+            self.searching,
         )
 
     def show_more(self, rows: Sequence[int]) -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, RadioButton, RadioSet
+from textual.widgets import Input, Label
 
 from qmisniff.definitions import Registry
 from qmisniff.errors import UsageError
 from qmisniff.printable import plain
 from qmisniff.tui import commands
+from qmisniff.tui.choice import Choice, Choices
 from qmisniff.tui.search import By, Place, Search, Wanted
 
 
@@ -42,17 +43,23 @@ class FindScreen(ModalScreen[Search | None], inherit_bindings=False):
             question.border_title = "Find (Enter: next, Esc: back)"
             yield Input(self._before.text, compact=True)
             with Horizontal():
-                with RadioSet(id="by", compact=True):
+                with Choices(id="by", compact=True):
                     for by in By:
-                        yield RadioButton(by.value, by is self._before.by)
-                with RadioSet(id="place", compact=True):
+                        yield Choice(by.value, by is self._before.by)
+                with Choices(id="place", compact=True):
                     for place in Place:
-                        yield RadioButton(f"in the {place.value}", place is self._before.place)
+                        yield Choice(f"in the {place.value}", place is self._before.place)
             yield Label("", id="said", markup=False)
 
     def on_input_submitted(self) -> None:
-        by = list(By)[max(self.query_one("#by", RadioSet).pressed_index, 0)]
-        place = list(Place)[max(self.query_one("#place", RadioSet).pressed_index, 0)]
+        self._search()
+
+    def on_choices_submitted(self) -> None:
+        self._search()
+
+    def _search(self) -> None:
+        by = list(By)[max(self.query_one("#by", Choices).pressed_index, 0)]
+        place = list(Place)[max(self.query_one("#place", Choices).pressed_index, 0)]
         try:
             found = Search(Wanted(self.query_one(Input).value, by, place), self._registry)
         except UsageError as error:

@@ -117,27 +117,39 @@ class Moving(Desk):
     def action_stop_search(self) -> None:
         """Give up a search that takes long."""
         self._searches += 1
+        self.searching = False
 
     def _begin(self, search: Search, step: int) -> None:
         self._searches += 1
-        self.run_worker(partial(self._look_for, search, step, self._searches), thread=True, exit_on_error=False)
+        self.searching = True
+        look = partial(self._look_for, search, self.packets.cursor_line, step, self._searches)
+        self.run_worker(look, thread=True, exit_on_error=False)
 
-    def _look_for(self, search: Search, step: int, number: int) -> None:
+    def _look_for(self, search: Search, line: int, step: int, number: int) -> None:
         """Search, in a thread, among the rows shown now."""
         packets = self.packets
         hit = first_hit(
             search, self.session.store, self.session.dissector, packets.rows, packets.order is None,
-            packets.cursor_line, step, lambda: self._searches != number,
+            line, step, lambda: self._searches != number,
         )  # fmt: skip
-        self.app.call_from_thread(self._found, search, hit, number)
+        self.app.call_from_thread(self._found, hit, line, step, number)
 
-    def _found(self, search: Search, hit: Hit | None, number: int) -> None:
+    def _found(self, hit: Hit | None, line: int, step: int, number: int) -> None:
         if self._searches != number:
             return
+        self.searching = False
         if hit is None:
             self.notify("Nothing found.", timeout=3)
         elif self.go_to(hit.row):
+            self._tell_of_end(line, self.packets.cursor_line, step)
             self.show_packet(hit.row)
             if hit.offset >= 0:
                 self.details.select_at(hit.offset)
                 self.bytes.move_to_byte(hit.offset)
+
+    def _tell_of_end(self, before: int, now: int, step: int) -> None:
+        """Say that a search went on at the other end of the list."""
+        if now == before:
+            self.notify("No other packet has it.", timeout=3)
+        elif (now - before) * step < 0:
+            self.notify(f"Went on from the {'first' if step > 0 else 'last'} packet.", timeout=3)

@@ -11,11 +11,12 @@ from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label, RadioButton, RadioSet
+from textual.widgets import Button, Input, Label
 
 from qmisniff.errors import CaptureFileError
 from qmisniff.printable import plain
 from qmisniff.tui import commands
+from qmisniff.tui.choice import Choice, Choices
 from qmisniff.tui.session import Session
 
 
@@ -57,10 +58,10 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
             yield Input(_suggestion(self._session), select_on_focus=False, compact=True)
             if not self._leaving:
                 marked = len(self._session.notes.marked)
-                with RadioSet(compact=True):
-                    yield RadioButton(f"all {len(self._session.store):,} packets", True)
-                    yield RadioButton(f"the {len(self._session.sieve.rows):,} shown")
-                    yield RadioButton(f"the {marked:,} marked")
+                with Choices(compact=True):
+                    yield Choice(f"all {len(self._session.store):,} packets", True)
+                    yield Choice(f"the {len(self._session.sieve.rows):,} shown")
+                    yield Choice(f"the {marked:,} marked")
                 yield Label("Written as the name ends: .txt .json .ndjson .csv, else a capture.", markup=False)
             yield Label("", id="said", markup=False)
             with Horizontal():
@@ -70,6 +71,9 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
                 yield Button("Cancel (Esc)", id="cancel", compact=True)
 
     def on_input_submitted(self) -> None:
+        self._try()
+
+    def on_choices_submitted(self) -> None:
         self._try()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
@@ -118,7 +122,7 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
 
     def _rows(self) -> Sequence[int] | None:
         """The rows to save; None for all of them."""
-        match -1 if self._leaving else self.query_one(RadioSet).pressed_index:
+        match -1 if self._leaving else self.query_one(Choices).pressed_index:
             case 1:
                 return self._session.sieve.rows
             case 2:

@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-from qmisniff.tui import commands
-from qmisniff.tui.commands import Command
+from qmisniff.tui.commands import bindings
 from qmisniff.tui.conditions import joined
 from qmisniff.tui.screens.moving import Moving
 from qmisniff.tui.view_context import Combine, ViewContext
-from qmisniff.tui.views import VIEWS, open_view
+from qmisniff.tui.views import commands, open_view
 
 
 class Viewing(Moving):
     """A command for each view there is."""
 
-    OFFERS = tuple(
-        Command(f"view.{view.name}", view.key, view.title, view.help, f"view('{view.name}')") for view in VIEWS
-    )
-    BINDINGS = commands.bindings(OFFERS)
+    OFFERS = commands.OPEN
+    BINDINGS = bindings(OFFERS)
 
     def action_view(self, name: str) -> None:
         """Open a view."""

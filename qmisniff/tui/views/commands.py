@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 from qmisniff.tui.commands import Command, Offers
+from qmisniff.tui.views import VIEWS
 
+OPEN: Offers = tuple(
+    Command(f"view.{view.name}", view.key, view.title, view.help, f"view('{view.name}')") for view in VIEWS
+)
 VIEW: Offers = (
     Command("view.close", "escape,q", "Close", "Go back to the packets", "close", True),
     Command("view.scope", "a", "All/shown", "Count all packets, or those that the display filter shows", "scope", True),

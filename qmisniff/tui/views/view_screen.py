@@ -22,7 +22,7 @@ from qmisniff.tui.footer import KeyLine
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.status import StatusLine
 from qmisniff.tui.view_context import ViewContext
-from qmisniff.tui.views import commands
+from qmisniff.tui.views import commands, open_view
 
 Answer = TypeVar("Answer")
 
@@ -38,7 +38,7 @@ class ViewScreen(Screen[None], Generic[Answer], inherit_bindings=False):
     """
 
     HELP_TITLE = "View"
-    OFFERS = commands.VIEW
+    OFFERS = (*commands.VIEW, *commands.OPEN)
     BINDINGS = bindings(OFFERS)
     DEFAULT_CSS = """
     ViewScreen {
@@ -186,6 +186,10 @@ class ViewScreen(Screen[None], Generic[Answer], inherit_bindings=False):
     def action_close(self) -> None:
         """Go back to the packets."""
         self.dismiss()
+
+    def action_view(self, name: str) -> None:
+        """Open another view in the place of this one."""
+        self.app.switch_screen(open_view(name, self.context))
 
     def action_scope(self) -> None:
         """Count all packets, or those that are shown."""

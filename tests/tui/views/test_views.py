@@ -48,6 +48,16 @@ async def test_a_table_grows_with_the_capture_and_the_cursor_stays_on_its_row() 
         seat.script.end()
 
 
+async def test_one_view_leads_to_another_and_back_to_the_packets() -> None:
+    async with seated() as seat:
+        await seat.press("1")
+        transactions = await opened(seat, "2", TransactionsScreen)
+        assert cells(transactions, "message") == ["Get IDs", "Get Serving System"]
+        await opened(seat, "4", StatisticsScreen)
+        await seat.press("escape")
+        assert seat.app.screen is seat.main and not transactions.is_attached
+
+
 async def test_a_fast_capture_is_counted_once_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[float] = []
 
