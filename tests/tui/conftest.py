@@ -1,11 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import gc
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import pytest_textual_snapshot
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _rare_collections() -> Iterator[None]:
+    """Each app that starts makes many objects, and there are many more of definitions to walk through every time."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
