@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from functools import partial
 from typing import NamedTuple
 
@@ -23,6 +25,7 @@ from qmisniff.tui import commands
 from qmisniff.tui.state import State
 
 _MOST_SHOWN = 200  # candidates; beyond that, typing on finds them sooner than looking
+_PATIENCE = 2.0  # seconds that keys behind an Enter wait for the filter to be looked at
 _MARKS = {"": "  ", "-good": "✓ ", "-bad": "✗ ", "-checking": "… ", "-off": "⊘ "}
 
 
@@ -90,6 +93,7 @@ class FilterInput(Input):
         """Take the chosen candidate, or apply the filter."""
         if not self.bar.take_chosen():
             self.bar.apply()
+            await self.bar.looked_at()  # keys typed ahead are for who has the focus then
 
     def action_complete(self) -> None:
         """Take the chosen candidate or the only one, or show what can follow."""
@@ -150,7 +154,8 @@ class FilterBar(Vertical):
         self._suggestions = Suggestions()
         self._checked: Checked | None = None
         self._checking = False
-        self._wants_apply = False
+        self._wanted: str | None = None  # the text to apply when it has been looked at
+        self._looked_at = asyncio.Event()
         self._wants_offer = False
         self._off = False
         self._used = ""  # what was applied last
@@ -199,10 +204,18 @@ class FilterBar(Vertical):
 
     def apply(self) -> None:
         """Use the filter as soon as it is known to be one."""
-        self._wants_apply = True
+        self._wanted = self.text
         self._suggestions.display = False
         self._wants_offer = False
         self._look()
+
+    async def looked_at(self) -> None:
+        """Come back when it is known whether what is to be applied is a filter, or after a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while self._wanted is not None:
+                    self._looked_at.clear()
+                    await self._looked_at.wait()
 
     def complete(self) -> None:
         """Take the chosen candidate or the only one, or what all begin with; where they are not shown, show them."""
@@ -265,8 +278,10 @@ class FilterBar(Vertical):
         event.stop()
         self._past = 0
         self._off = False
-        self._wants_apply = False
-        self._wants_offer = self._input.has_focus and bool(self.text)
+        if event.value != self._wanted:
+            self._wanted = None
+            self._looked_at.set()
+        self._wants_offer = self._wanted is None and self._input.has_focus and bool(self.text)
         self._look()
 
     def on_descendant_focus(self) -> None:
@@ -305,6 +320,7 @@ class FilterBar(Vertical):
         self._checking = False
         self._checked = checked
         self._look()
+        self._looked_at.set()
 
     def _use(self, checked: Checked) -> None:
         """What is known of the text comes on the screen; an awaited filter is applied."""
@@ -315,8 +331,8 @@ class FilterBar(Vertical):
             finished = [each.text for each in checked.candidates] == [typed]
             self._suggestions.offer([] if finished else checked.candidates)
             self._suggestions.styles.offset = (self._mark.size.width + max(0, self._column(checked)), 0)
-        if self._wants_apply:
-            self._wants_apply = False
+        if self._wanted is not None:
+            self._wanted = None
             if checked.error is None:
                 self._used = checked.text
                 self._show_kind()
