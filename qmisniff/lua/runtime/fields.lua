@@ -123,7 +123,20 @@ local function is_asked_for(tree)
     return false
 end
 
+-- The objects for a packet's fields outnumber by far what stays. Left to itself, the collector takes those that it has
+-- still to finish for living ones, and lets them become hundreds of megabytes, which no processor's cache holds: to
+-- clear away a megabyte at a time is a third faster.
+local ENOUGH = 1000 -- KB
+local next_clearing = 0
+
+local function clear_away()
+    if collectgarbage("count") < next_clearing then return end
+    collectgarbage("collect")
+    next_clearing = collectgarbage("count") + ENOUGH
+end
+
 local function start_packet(buffer, tree)
+    clear_away()
     tvb, bytes = buffer, buffer:raw()
     worst, worst_text = nil, nil
     tree_visible = tree.visible
