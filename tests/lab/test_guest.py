@@ -56,7 +56,10 @@ def test_hanging_guest_is_killed(tmp_path: Path) -> None:
     assert time.monotonic() - started < 30.0
     with pytest.raises(guest.GuestFailed, match="did not end"):
         result.check()
-    assert not _processes_naming(str(tmp_path))
+    until = time.monotonic() + 10.0  # the kernel needs a moment for who was killed, more where other tests run beside
+    while left := _processes_naming(str(tmp_path)):
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
 
 
 def _processes_naming(text: str) -> list[int]:
