@@ -8,8 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import pytest
 
@@ -18,13 +17,13 @@ from qmisniff.capture.limits import Limits
 from qmisniff.capture.losses import NOT_PROBED, OVERWRITTEN
 from qmisniff.capture.narration import summary
 from qmisniff.capture.run import run
-from qmisniff.capture.source import Availability, Statistics
+from qmisniff.capture.source import Availability, Opened, Statistics
 from qmisniff.capture_file import Reader
 from qmisniff.errors import CaptureFileError, SourceFailed
 from qmisniff.frame import Frame, Origin
 
 
-class Script:
+class Script(Opened):
     """A source that does one step after the other at each read; after `stop` it gives its last frame."""
 
     origin = Origin("script", "script")
@@ -61,15 +60,6 @@ class Script:
 
     def close(self) -> None:
         self.closed = True
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def frame(data: bytes) -> Frame:
