@@ -116,7 +116,7 @@ class Journal:
 
 
 def run_client(client: Client, journal: Journal) -> bool:
-    """Run it to its end; False when it exits otherwise than it should."""
+    """Run it to its end; False, and what it said on stderr, when it exits otherwise than it should."""
     start = time.monotonic_ns()
     process = subprocess.Popen(client.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -126,7 +126,10 @@ def run_client(client: Client, journal: Journal) -> bool:
         stdout, stderr = process.communicate()
     texts = (stdout.decode(errors="replace"), stderr.decode(errors="replace"))
     journal.add(client.name, client.argv, process.pid, start, process.returncode, *texts)
-    return process.returncode == client.exit
+    if process.returncode == client.exit:
+        return True
+    print(f"failed: {client.name}: exit code {process.returncode}, not {client.exit}\n{texts[1]}", file=sys.stderr)
+    return False
 
 
 @contextlib.contextmanager
@@ -146,7 +149,10 @@ def server(name: str, argv: Sequence[str], out: Path, journal: Journal) -> Itera
         process.wait(START_TIMEOUT)
     finally:
         process.kill()
-        journal.add(name, argv, process.pid, start, process.wait(), stdout.decode(), errors.read_text(errors="replace"))
+        exit, said = process.wait(), errors.read_text(errors="replace")
+        journal.add(name, argv, process.pid, start, exit, stdout.decode(), said)
+        if exit != 0:
+            print(f"failed: {name}: exit code {exit}\n{said}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -228,16 +234,16 @@ def main() -> int:
             if name in chosen:
                 stack.enter_context(daemon(name, argv, out, servers))
         wanted = [client for client in clients(out) if client.name in chosen]
-        failed = [client.name for client in wanted if not run_client(client, journal)]
+        good = [run_client(client, journal) for client in wanted]
         errands = {name: told(modem, name) for name in ERRANDS if name in chosen}
         (out / "errands.json").write_text(json.dumps(errands))
-        failed += [name for name, answer in errands.items() if answer != "done"]
+        refused = {name: answer for name, answer in errands.items() if answer != "done"}
         for oddity in ODDITIES if arguments.only is None else ():
             told(modem, oddity)
     (out / "state").write_bytes(phone.STATE.read_bytes())
-    for name in failed:
-        print(f"failed: {name}", file=sys.stderr)
-    return 1 if failed else 0
+    for name, answer in refused.items():
+        print(f"failed: {name}: {answer}", file=sys.stderr)
+    return 0 if all(good) and not refused else 1
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Layouts: include/uapi/linux/usb/functionfs.h and ch9.h; USB CDC 1.2, section 6.3
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import select
@@ -34,6 +35,9 @@ _FUNCTION = Path("/run/lab-modem")
 _SETUP = struct.Struct("<BBHHH")
 _EVENT = struct.Struct("<8sB3x")
 _EVENT_SETUP = 4
+# What the gadget hears of a transfer that the host gave up, and now and then of one that came right after another. The
+# next event is there to be read all the same.
+_GIVEN_UP = (errno.EIDRM, errno.EOVERFLOW)
 
 
 def _descriptors() -> bytes:
@@ -67,10 +71,14 @@ class Gadget:
         threading.Thread(target=self._notify, args=(os.open(_FUNCTION / "ep1", os.O_RDWR),), daemon=True).start()
 
     def event(self) -> None:
-        """Take one event of the control endpoint."""
-        for content, kind in _EVENT.iter_unpack(os.read(self.control, _EVENT.size)):
-            if kind == _EVENT_SETUP:
-                self._setup(*_SETUP.unpack(content))
+        """Take one event of the control endpoint; a transfer that the host gives up is none."""
+        try:
+            for content, kind in _EVENT.iter_unpack(os.read(self.control, _EVENT.size)):
+                if kind == _EVENT_SETUP:
+                    self._setup(*_SETUP.unpack(content))
+        except OSError as error:
+            if error.errno not in _GIVEN_UP:
+                raise
 
     def _setup(self, request_type: int, request: int, value: int, index: int, length: int) -> None:
         if (request_type, request) == SEND_ENCAPSULATED:
@@ -82,8 +90,8 @@ class Gadget:
                 self._notifications.put(RESPONSE_AVAILABLE)
         elif (request_type, request) == GET_ENCAPSULATED:
             data = self._outgoing.pop(0) if self._outgoing else b""
-            self._log.add("tx", data)
             os.write(self.control, data)
+            self._log.add("tx", data)
         else:
             with contextlib.suppress(OSError):  # the wrong direction stalls it, and that is an error
                 if request_type & 0x80:
