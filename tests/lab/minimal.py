@@ -85,7 +85,7 @@ def guest(architecture: str, folder: Path, *, cpus: int = 2, modules: bool = Tru
     kernel, root = _kernel(architecture)
     (folder / "initramfs").write_bytes(_initramfs(architecture, kernel, root, folder, modules))
     command = [
-        *_QEMU[architecture], "-append", f"console={_CONSOLE[architecture]} panic=-1 quiet rdinit=/init",
+        *_QEMU[architecture], "-append", f"console={_CONSOLE[architecture]} panic=-1 no_timer_check quiet rdinit=/init",
         "-m", "256M", "-smp", str(cpus), "-nographic", "-no-reboot",
         "-kernel", str(kernel), "-initrd", str(folder / "initramfs"), "-nodefaults",
         "-serial", f"file:{folder / 'console'}", "-device", "virtio-serial-pci",
