@@ -24,6 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SETUP = "tests/setup-debian"
 BOOT_TIME = 300.0  # seconds; on an idle machine it takes 10
 BOOTS = 3
+RUN_TIME = 1800.0  # seconds: many times what anything in a guest takes, also on a machine that is busy otherwise
 _KERNEL_OPTIONS = "no_timer_check"  # a busy machine's emulated timer interrupts come too late for that check: a panic
 
 
@@ -68,7 +69,7 @@ def kernel_image() -> Path:
     return image
 
 
-def run_in_guest(program: Path, out: Path, *args: str, timeout: float = 180.0, pace: int = 0) -> GuestResult:
+def run_in_guest(program: Path, out: Path, *args: str, timeout: float = RUN_TIME, pace: int = 0) -> GuestResult:
     """Run a Python program of this repository in a guest, as root, with `out` as its first argument."""
     return run_command([sys.executable, str(program), str(out), *args], out, timeout=timeout, pace=pace)
 
@@ -191,7 +192,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.lab.guest", description=main.__doc__)
     out = Path(tempfile.gettempdir()) / "qmisniff-guest"
     parser.add_argument("--out", type=Path, default=out, help="writable in the guest [%(default)s]")
-    parser.add_argument("--timeout", type=float, default=180.0, metavar="SECONDS")
+    parser.add_argument("--timeout", type=float, default=RUN_TIME, metavar="SECONDS")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     try:

@@ -48,7 +48,7 @@ def main() -> int:
             capture = f"{sys.executable} -m qmisniff capture -w {made}"
             arguments = ["--capture", capture, "--ready", "capturing from", "--only", *options.names]
             program = SCENARIO
-        run_in_guest(program, out, *arguments, timeout=600).check()
+        run_in_guest(program, out, *arguments).check()
         shutil.copyfile(made, options.sample)
     print(f"{options.sample}: {options.sample.stat().st_size} bytes")
     return 0

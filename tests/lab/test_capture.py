@@ -66,7 +66,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Captured:
     file = out / "capture.pcapng"
     command = f"{QMISNIFF} capture -w {file}"
     arguments = ("--capture", command, "--ready", "capturing from")
-    result = run_in_guest(SCENARIO, out, *arguments, timeout=600.0).check()
+    result = run_in_guest(SCENARIO, out, *arguments).check()
     with file.open("rb") as stream:
         reader = Reader(stream)
         frames = list(reader)
