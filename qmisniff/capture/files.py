@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from qmisniff.capture import ending
 from qmisniff.capture.limits import NO_LIMITS, Limits
 from qmisniff.capture.privileges import caller
 from qmisniff.capture.services import Services
@@ -40,7 +41,8 @@ def create(path: Path) -> BinaryIO:
             user = caller()
             ours = os.geteuid() or path.lstat().st_uid in (0, user.uid if user is not None else 0)
             how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | (0 if ours else os.O_NOFOLLOW)
-            return os.fdopen(os.open(path, how, 0o600), "wb")
+            with ending.wait():  # a fifo is open once somebody reads it
+                return os.fdopen(os.open(path, how, 0o600), "wb")
     except OSError as error:
         raise _not_created(path, error) from None
 
