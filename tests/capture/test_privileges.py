@@ -6,7 +6,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +147,33 @@ def test_it_cleans_up_when_the_capture_has_let_go(folder: Folder, keeper: Keeper
     (folder.path / "busy").unlink()
     keeper.close()
     assert removed.read_text() != str(os.getpid())
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT])
+def test_it_cleans_up_when_all_that_a_shell_has_started_is_killed(tmp_path: Path, number: int) -> None:
+    """`kill -9 %1`, and ctrl+\\ in a terminal."""
+    program = (
+        "import os,sys,time,resource\nfrom pathlib import Path\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        "from qmisniff.capture.privileges import Keeper\nfrom tests.capture.test_privileges import Folder\n"
+        "keeper = Keeper(Folder(Path(sys.argv[1])), None)\n"
+        "keeper.ask('exists', sys.argv[1] + '/')\n"
+        "print('kept', flush=True)\ntime.sleep(600)\n"
+    )
+    (tmp_path / "own").mkdir()
+    group = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "own")], stdout=subprocess.PIPE, start_new_session=True,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert group.stdout and group.stdout.readline() == b"kept\n"
+    os.killpg(group.pid, number)
+    assert group.wait() == -number
+    assert group.stdout.read() == b""
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "removed").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (tmp_path / "removed").exists()
+    group.stdout.close()
 
 
 def test_a_keeper_that_is_killed_is_an_error(keeper: Keeper, folder: Folder) -> None:
