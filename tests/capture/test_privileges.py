@@ -253,13 +253,31 @@ def test_root_follows_no_link_of_somebody_else(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "precious").write_text("as it was")
     (tmp_path / "link").symlink_to(tmp_path / "precious")
     os.chown(tmp_path / "link", 1234, 1235, follow_symlinks=False)
-    with pytest.raises(CaptureFileError, match="link"):
+    with pytest.raises(CaptureFileError, match="belongs to user 1234"):
         create(tmp_path / "link")
     assert (tmp_path / "precious").read_text() == "as it was"
     monkeypatch.setenv("SUDO_UID", "1234")
     monkeypatch.setenv("SUDO_GID", "1235")
     create(tmp_path / "link").close()
     assert (tmp_path / "precious").read_text() == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_root_writes_into_no_fifo_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        os.chown(fifo, 1234, 1235)
+        with pytest.raises(CaptureFileError, match="belongs to user 1234"):
+            create(fifo)
+        monkeypatch.setenv("SUDO_UID", "1234")
+        monkeypatch.setenv("SUDO_GID", "1235")
+        with create(fifo) as stream:
+            stream.write(b"packets")
+        assert os.read(reading, 100) == b"packets"
+    finally:
+        os.close(reading)
 
 
 @pytest.mark.parametrize(
