@@ -148,6 +148,21 @@ def test_a_closed_pipe_ends_quietly(sample: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize(
+    ("closed", "lines", "heard"),
+    [("<&-", 4, True), (">&-", 0, True), ("2>&-", 4, False), ("<&- >&- 2>&-", 0, False)],
+)
+def test_streams_that_are_closed_are_as_if_they_led_nowhere(sample: Path, closed: str, lines: int, heard: bool) -> None:
+    def shell(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+        line = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "qmisniff", *arguments]
+        return subprocess.run(line, capture_output=True, timeout=60)
+
+    done = shell("read", str(sample))
+    assert (done.returncode, done.stdout.count(b"\n"), done.stderr) == (0, lines, b"")
+    done = shell("capture", "-i", "exec:false", "-w", "-")
+    assert (done.returncode, done.stdout, bool(done.stderr)) == (3, b"", heard)
+
+
 def test_a_file_named_alone_opens_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from qmisniff.capture import ending
 from qmisniff.capture.btf import Btf, BtfError
 from qmisniff.capture.target import Target
 from qmisniff.errors import SourceUnavailable
@@ -89,6 +90,11 @@ class NotLoaded(SourceUnavailable):
 def survey(target: Target) -> Facts:
     """The facts of a kernel that can be tapped. Raises SourceUnavailable for the first thing that is missing."""
     release, machine = target.system()
+    with ending.wait():  # kernels describe their types in megabytes, and a serial line takes minutes for them
+        return _facts(target, release, machine)
+
+
+def _facts(target: Target, release: str, machine: str) -> Facts:
     _rights(target)
     if machine not in ARGUMENTS:
         raise SourceUnavailable(

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from qmisniff.capture import ending
 from qmisniff.capture.limits import NO_LIMITS, Limits
 from qmisniff.capture.privileges import caller
 from qmisniff.capture.services import Services
@@ -35,12 +36,8 @@ def create(path: Path) -> BinaryIO:
             path.unlink()
         try:
             return _new(path)
-        except FileExistsError:  # a fifo, a device, a link: not made by us, so not given away
-            # A link of somebody else's may lead root to any file.
-            user = caller()
-            ours = os.geteuid() or path.lstat().st_uid in (0, user.uid if user is not None else 0)
-            how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | (0 if ours else os.O_NOFOLLOW)
-            return os.fdopen(os.open(path, how, 0o600), "wb")
+        except FileExistsError:
+            return _existing(path)
     except OSError as error:
         raise _not_created(path, error) from None
 
@@ -51,6 +48,20 @@ def _new(path: Path | str, folder: int | None = None) -> BinaryIO:
     if (user := caller()) is not None:
         os.fchown(file, user.uid, user.gid)
     return open(path, "wb", opener=lambda name, flags: file)
+
+
+def _existing(path: Path) -> BinaryIO:
+    """A fifo, a device, what a link leads to: not made by us, so not given away. Raises OSError.
+
+    Root uses nothing that others have put there: a link may lead to any file, and whoever reads a fifo gets it all.
+    """
+    status, user = path.lstat(), caller()
+    if not os.geteuid() and status.st_uid not in (0, user.uid if user is not None else 0):
+        raise PermissionError(errno.EPERM, f"belongs to user {status.st_uid}, and is no file")
+    # Behind a link there may be nothing yet. To "create" the caller's fifo in /tmp is what the kernel keeps root from.
+    how = os.O_CREAT if stat.S_ISLNK(status.st_mode) else os.O_NOFOLLOW
+    with ending.wait():  # a fifo is open once somebody reads it
+        return os.fdopen(os.open(path, how | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
 
 
 def _not_created(path: Path, error: OSError) -> CaptureFileError:

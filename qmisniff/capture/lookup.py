@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 import select
 import socket
 import struct
@@ -22,6 +23,7 @@ from qmisniff.frame import Flag, Frame, Hook, Origin
 
 _PATIENCE = 1.0  # seconds for the answers, which come at once where there is a name service
 _SERVER = struct.Struct("<IIIII")
+_NUMBER = re.compile("[0-9]{1,12}")
 REASONS = {
     errno.EAFNOSUPPORT: "this kernel has no QRTR sockets here (module qrtr, initial network namespace)",
     errno.ENODEV: "no name service is running",
@@ -113,7 +115,7 @@ class RemoteLookup:
 
     def __init__(self, printed: str) -> None:
         rows = [line.split()[:5] for line in printed.splitlines()]
-        self._rows = [list(map(int, row)) for row in rows if len(row) == 5 and all(map(str.isdigit, row))]
+        self._rows = [list(map(int, row)) for row in rows if len(row) == 5 and all(map(_NUMBER.fullmatch, row))]
         self.problem = "" if self._rows else "the target has no qrtr-lookup, or no name service"
 
     def answers(self, origin: Origin, wait: bool = False) -> list[Frame]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TextIO
 
@@ -23,10 +24,15 @@ class Teller:
         self._lost = 0
         self._next = 0.0
 
+    def say(self, line: str) -> None:
+        """Say a line, whether or not anybody hears it: a full disk or a reader that has gone is no end of a capture."""
+        with contextlib.suppress(OSError):
+            print(plain(line), file=self._stream, flush=True)
+
     def notes(self) -> None:
         """Say what the source has noted since."""
         for note in self._source.notes[self._notes :]:
-            print(f"qmisniff: {plain(note)}", file=self._stream, flush=True)
+            self.say(f"qmisniff: {note}")
             self._notes += 1
 
     def losses(self) -> None:
@@ -35,17 +41,17 @@ class Teller:
         if lost > self._lost and time.monotonic() >= self._next:
             self._lost = lost
             self._next = time.monotonic() + _EVERY
-            print(f"qmisniff: {lost} packets lost so far", file=self._stream, flush=True)
+            self.say(f"qmisniff: {lost} packets lost so far")
 
 
-def summary(written: int, statistics: Statistics) -> str:
+def summary(written: int, statistics: Statistics) -> list[str]:
     """The last line or two: how many packets there are, and what is missing, why, and what would help."""
     lines = [f"{written} packets, {statistics.lost} lost, {statistics.truncated} truncated"]
     if statistics.causes:
         causes = ", ".join(f"{packets} {cause}" for cause, packets in statistics.causes.items())
         remedy = "; more buffer (-B) helps, and so does less to capture (-f, -s)"
         lines.append(f"lost: {causes}{remedy if OVERWRITTEN in statistics.causes else ''}")
-    return "\n".join(lines)
+    return lines
 
 
 def comment(statistics: Statistics) -> str:

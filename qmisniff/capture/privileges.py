@@ -175,8 +175,11 @@ class KeptTarget(LocalTarget):
 def _keep(channel: socket.socket, entrusted: Entrusted, opener: Opener | None) -> NoReturn:
     """The keeper: serve until the other end closes, then clean up. Nothing of the parent's is used or left open."""
     try:
+        # What a terminal or a shell does to the capture and all that it has started is not for this process: the end
+        # of the capture is what counts.
+        os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # they reach it too; the end of the parent is what counts
+            signal.signal(number, signal.SIG_IGN)  # a service manager may tell every process
         entrusted.release()
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from qmisniff.capture import socket_scan
+from qmisniff.capture import ending, socket_scan
 from qmisniff.capture.followed import Followed
 from qmisniff.capture.header import AF_QIPCRTR, LOCAL_NODE
 from qmisniff.capture.lookup import ServiceLookup
@@ -239,7 +239,8 @@ class ProcessMonitor(Opened):
             self._take(self._followed)
             if self._failure is not None:
                 raise SourceUnavailable(str(self._failure.args[0]), self._failure.remedy)
-            time.sleep(0.01)
+            with ending.wait():
+                time.sleep(0.01)
 
     def _take(self, followed: Followed) -> None:
         """Read all that straces have told, in the order in which it happened."""

@@ -137,7 +137,7 @@ class RemoteTarget:
     def list(self, path: str) -> list[str]:
         each = 'for f in * .[!.]*; do if [ -e "$f" ] || [ -L "$f" ]; then printf \'%s\\n\' "$f"; fi; done'
         found = self._run(f"if [ -e {quote(path)} ]; then cd {quote(path)} && {each}; fi", path)
-        return sorted(found.decode("utf-8", "surrogateescape").splitlines())
+        return sorted(found.decode("utf-8", "surrogateescape").split("\n")[:-1])
 
     def exists(self, path: str) -> bool:
         return self._shell.ask(f"[ -e {quote(path)} ]").status == 0
@@ -155,7 +155,8 @@ class RemoteTarget:
         return bool(re.search(rb"^Uid:\s+\d+\s+0\s", self.read("/proc/self/status"), re.MULTILINE))
 
     def system(self) -> tuple[str, str]:
-        release, _, machine = self._run("cat /proc/sys/kernel/osrelease; uname -m", "uname").decode().partition("\n")
+        said = self._run("cat /proc/sys/kernel/osrelease; uname -m", "uname").decode("ascii", "replace")
+        release, _, machine = said.partition("\n")
         machine = machine.strip()
         return release, _PROGRAMS.get(machine, machine)
 
@@ -171,7 +172,7 @@ class RemoteTarget:
 
     def clock(self) -> int:
         """A time that has passed: that of the last reading of the buffers, so that all before it has been seen."""
-        return self._now or int(float(self.read("/proc/uptime").split()[0]) * 1e9)
+        return self._now or self._uptime()
 
     def wall_clock_offset(self) -> int:
         # The kernel lists how far its clocks are from each other: exact, however slow the connection is.
@@ -184,7 +185,11 @@ class RemoteTarget:
             if "real" in offsets and "boottime" in offsets:
                 return offsets["real"] - offsets["boottime"]
         # Else as good as a hundredth of a second and the connection allow, by our own clock.
-        return time.time_ns() - int(float(self.read("/proc/uptime").split()[0]) * 1e9)
+        return time.time_ns() - self._uptime()
+
+    def _uptime(self) -> int:
+        with _sense():
+            return int(float(self.read("/proc/uptime").split()[0]) * 1e9)
 
     def pages(self, files: Mapping[int, str], page_size: int) -> RemotePages:
         self._shell.tell(_reader(files, page_size))
@@ -193,10 +198,8 @@ class RemoteTarget:
     def poll(self, page_size: int) -> Batch:
         """Run the reader that `pages` defined, once. Raises OSError."""
         content = self._run("p", "trace_pipe_raw")
-        try:
+        with _sense():
             return self._batch(content, page_size)
-        except (ValueError, IndexError):
-            raise _nonsense() from None
 
     def _batch(self, content: bytes, page_size: int) -> Batch:
         """What the reader printed. Raises ValueError, IndexError where it is not as `_reader` says."""
@@ -223,11 +226,13 @@ class RemoteTarget:
     def processes(self) -> Iterator[Process]:
         each = 'for d in /proc/[0-9]*; do set -- "$d"/task/*; if [ $# -gt 1 ]; then '
         script = each + 'IFS= read -r n <"$d/comm" && printf \'%s:%s:%s\\n\' "${d#/proc/}" "$*" "$n"; fi; done'
-        for line in self._shell.ask(script).output.decode("utf-8", "backslashreplace").splitlines():
+        # A name may hold what ends a line elsewhere, but for "\n": of that, the shell has read what is before it.
+        for line in self._shell.ask(script).output.decode("utf-8", "backslashreplace").split("\n")[:-1]:
             pid, _, rest = line.partition(":")
             threads, _, name = rest.partition(":")
-            numbers = [int(path.rpartition("/")[2]) for path in threads.split()]
-            yield Process(int(pid), name, numbers)
+            with _sense():
+                process = Process(int(pid), name, [int(path.rpartition("/")[2]) for path in threads.split()])
+            yield process
 
     def lookup(self) -> Lookup:
         return RemoteLookup(self._services())
@@ -256,6 +261,15 @@ class RemoteTarget:
         number = _ERRNO.get(reason, errno.EIO)
         # OSError chooses its subclass by the number.
         raise OSError(number, reason, path)
+
+
+@contextlib.contextmanager
+def _sense() -> Iterator[None]:
+    """Within it, numbers that are none are an error of the connection."""
+    try:
+        yield
+    except (ValueError, IndexError, OverflowError):
+        raise _nonsense() from None
 
 
 def _nonsense() -> OSError:

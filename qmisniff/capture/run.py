@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from qmisniff.capture import ending
 from qmisniff.capture.files import CaptureFiles
 from qmisniff.capture.narration import Teller, comment, summary
 from qmisniff.capture.privileges import leave_root
 from qmisniff.capture.source import Source
 from qmisniff.capture.systemd import ready
 from qmisniff.frame import Frame
-from qmisniff.printable import plain
 
 _PATIENCE = 0.2  # seconds after which a signal or a vanished reader is noticed at the latest
 
@@ -28,27 +25,31 @@ def run(
     `show` is given the frames once they are written, or none when time has passed, and says whether to go on. The
     (first) file is opened once the source is: what cannot capture must not take the place of an earlier capture. Where
     this process is root, it is not any more once both are open. Whatever ends it, the file is complete and the source
-    closed. Raises what the source raises, BrokenPipeError when the reader of a pipe has gone, and CaptureFileError,
-    the file then being closed, when it cannot be written.
+    closed; where narration cannot be written, it goes on. Raises what the source raises, BrokenPipeError when the
+    reader of a pipe has gone, and CaptureFileError, the file then being closed, when it cannot be written.
     """
-    with _signals() as caught, source:
-        files.open()
-        further, note = leave_root(source, files.opener if files.several else None)
-        files.opener = further or files.opener
-        teller = Teller(source, narration)
-        teller.notes()
-        if note:
-            print(f"qmisniff: {plain(note)}", file=narration)
-        print(f"capturing from {source.origin.name}, ctrl+c ends", file=narration, flush=True)
-        ready()
-        try:
-            try:
-                _pump(source, files, caught, teller, show)
-            finally:
-                files.close(source.statistics.lost, comment(source.statistics))
-        finally:
+    teller = Teller(source, narration)
+    try:
+        with ending.noted() as caught, source:
+            files.open()
+            further, note = leave_root(source, files.opener if files.several else None)
+            files.opener = further or files.opener
             teller.notes()
-            print(summary(files.written, source.statistics), file=narration, flush=True)
+            if note:
+                teller.say(f"qmisniff: {note}")
+            teller.say(f"capturing from {source.origin.name}, ctrl+c ends")
+            ready()
+            try:
+                try:
+                    _pump(source, files, caught, teller, show)
+                finally:
+                    files.close(source.statistics.lost, comment(source.statistics))
+            finally:
+                teller.notes()
+                for line in summary(files.written, source.statistics):
+                    teller.say(line)
+    except ending.Interrupted:
+        teller.say("ended before there was anything to capture")
     return 0
 
 
@@ -68,23 +69,3 @@ def _pump(
             going = show(written)
         if caught or files.done or not going:
             source.stop()
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Note the signals that end a capture instead of dying of them; restored on the way out."""
-    caught: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    if before[signal.SIGHUP] is signal.SIG_IGN:
-        del before[signal.SIGHUP]  # nohup asked for it
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

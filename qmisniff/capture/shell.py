@@ -14,15 +14,19 @@ import secrets
 import select
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from qmisniff.capture import ending
 from qmisniff.errors import SourceUnavailable
-from qmisniff.printable import plain
 
 _LOGIN = 120.0  # seconds for the connection: somebody may have to type a password
 _GREETINGS = 30
 _SILENCE = 30.0  # seconds without a byte after which a request counts as lost
+_LONGEST = 1 << 30  # bytes of an answer: the largest are the pages of every processor's buffer
+_PATIENCE = 2.0  # seconds for the far shell to clean up and end
+_MOST_SAID = 1 << 12  # bytes: the end of what the command has said on standard error
 _WATCHDOG = 60  # seconds without a request after which the far shell cleans up and ends, where it can tell
 # Bytes that a terminal in between would change or swallow.
 _AWKWARD = bytes([1, 3, 4, 10, 13, 10, 17, 19, 26, 127, 255, 0])
@@ -61,10 +65,11 @@ class Shell:
     def __init__(self, argv: Sequence[str], name: str) -> None:
         self._name = name
         self._word = secrets.token_hex(12)
-        self._buffer = b""
+        self._buffer = bytearray()
         # Not a pipe: nobody reads it while all is well.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
+        self._patience = 0.1  # seconds for the end of a connection that nothing has come through
         try:
             self._process = subprocess.Popen(
                 [*_UNDISTURBED, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, bufsize=0
@@ -100,11 +105,11 @@ class Shell:
                 process.stdin.write(b"exit 0\n")
                 process.stdin.close()
         try:
-            process.wait(2.0)
+            process.wait(self._patience)
         except subprocess.TimeoutExpired:
             process.terminate()
             try:
-                process.wait(2.0)
+                process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -118,14 +123,16 @@ class Shell:
         loop = quote(_LOOP.format(word=self._word, text=_ESCAPED))
         greeting = f'\n[ "$Q" = {self._word} ] || {{ eval "$K"; stty raw -echo 2>/dev/null; exec sh -c {loop}; }}\n'
         # What a login prints comes before the word. Some swallow what is said to them while they begin.
-        for attempt in range(_GREETINGS, -1, -1):
-            self._send(greeting)
-            try:
-                self._until(f"\n{self._word}\n".encode(), _LOGIN / _GREETINGS)
-                break
-            except ConnectionLost as error:
-                if error.errno != errno.ETIMEDOUT or not attempt:
-                    raise
+        hello = f"\n{self._word}\n".encode()
+        with ending.wait():
+            for _ in range(_GREETINGS + 1):
+                self._send(greeting)
+                if self._heard(hello, _LOGIN / _GREETINGS):
+                    break
+            else:
+                raise ConnectionLost(errno.ETIMEDOUT, f"{self._name} has not answered for {_LOGIN:.0f} seconds")
+        self._until(hello, 0)
+        self._patience = _PATIENCE
         came = self._until(b".", _SILENCE)
         if came != _AWKWARD:
             raise SourceUnavailable(
@@ -160,32 +167,52 @@ class Shell:
             raise self._lost() from None
 
     def _until(self, mark: bytes, patience: float) -> bytes:
-        """What comes before `mark`."""
+        """What comes before `mark`, with no more than `patience` seconds between one byte and the next."""
+        searched = 0
+        while (at := self._buffer.find(mark, searched)) < 0:
+            searched = max(len(self._buffer) - len(mark), 0)
+            if not self._more(patience):
+                raise ConnectionLost(errno.ETIMEDOUT, f"{self._name} has not answered for {patience:.0f} seconds")
+        found = bytes(self._buffer[:at])
+        del self._buffer[: at + len(mark)]
+        return found
+
+    def _heard(self, mark: bytes, seconds: float) -> bool:
+        """Whether `mark` comes in so many seconds. What is far before it is forgotten: a machine that starts talks."""
+        until = time.monotonic() + seconds
+        while mark not in self._buffer:
+            del self._buffer[: -len(mark)]
+            left = until - time.monotonic()
+            if left <= 0 or not self._more(left):
+                return False
+        return True
+
+    def _more(self, timeout: float) -> bool:
+        """Read what is there after at most `timeout` seconds: whether there was something."""
         process = self._process
         if process is None or process.stdout is None:
             raise ConnectionLost(errno.ENOTCONN, f"{self._name} is not connected")
         poll = select.poll()
         poll.register(process.stdout, select.POLLIN)
-        searched = 0
-        while (at := self._buffer.find(mark, searched)) < 0:
-            searched = max(len(self._buffer) - len(mark), 0)
-            if not poll.poll(patience * 1000):
-                raise ConnectionLost(errno.ETIMEDOUT, f"{self._name} has not answered for {patience:.0f} seconds")
-            piece = os.read(process.stdout.fileno(), 1 << 20)
-            if not piece:
-                raise self._lost()
-            self._buffer += piece
-        found, self._buffer = self._buffer[:at], self._buffer[at + len(mark) :]
-        return found
+        if not poll.poll(timeout * 1000):
+            return False
+        piece = os.read(process.stdout.fileno(), 1 << 20)
+        if not piece:
+            raise self._lost()
+        if len(self._buffer) > _LONGEST:
+            raise ConnectionLost(errno.EPROTO, f"{self._name} does not stop talking")
+        self._buffer += piece
+        return True
 
     def _lost(self) -> ConnectionLost:
         """The connection's end, in the words of whatever made it."""
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1.0)
-        self._said.seek(0)
-        lines = plain(self._said.read(1 << 16).decode("utf-8", "replace").replace("\r", "").strip()).splitlines()
-        return ConnectionLost(errno.ECONNRESET, lines[-1] if lines else "the connection ended")
+        self._said.seek(max(self._said.seek(0, os.SEEK_END) - _MOST_SAID, 0))
+        lines = self._said.read().decode("utf-8", "replace").replace("\r", "\n").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        return ConnectionLost(errno.ECONNRESET, said[-1] if said else "the connection ended")
 
 
 def quote(text: str) -> str:

@@ -14,9 +14,10 @@ from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.lookup import Lookup
 from qmisniff.capture.losses import Losses
 from qmisniff.capture.plan import SERVICES, Event, Plan, plan
-from qmisniff.capture.source import NO_TUNING, Availability, Opened, Statistics, Tuning
-from qmisniff.capture.target import LocalTarget, Target
+from qmisniff.capture.source import NO_TUNING, Availability, Statistics, Tuning
+from qmisniff.capture.target import Target
 from qmisniff.capture.tasks import EVENTS, Tasks
+from qmisniff.capture.tracing import Tracing
 from qmisniff.errors import SourceFailed, SourceUnavailable
 from qmisniff.frame import Frame, Hook, Origin
 
@@ -29,26 +30,21 @@ _MOST_BUFFER = 4096  # KiB a CPU: some 20,000 packets, or 40 of the longest
 _LEAST_BUFFER = 512
 
 
-class KernelTap(Opened):
+class KernelTap(Tracing):
     """The source `kernel`, or that of another machine, called `name`."""
 
     def __init__(self, target: Target | None = None, tuning: Tuning = NO_TUNING, name: str = "kernel") -> None:
+        super().__init__(target)
         self.origin = Origin("kernel", name)
         self.notes: Sequence[str] = ()
-        self._target: Target = target or LocalTarget()
         self._tuning = tuning
         self._facts: Facts | None = None  # of the last probe
-        self._instance: Instance | None = None
-        self._assembler: Assembler | None = None
         self._lookup: Lookup | None = None
         self._early: list[Frame] = []
-        self._frames = 0
         self._losses = Losses()
         self._next_chores = 0.0
         self._stages: dict[str, list[Event]] = {}  # bodies by what arms them
         self._armed: set[str] = set()
-        self._stopping = False
-        self._failure: str | None = None
 
     @property
     def statistics(self) -> Statistics:
@@ -57,17 +53,6 @@ class KernelTap(Opened):
             return Statistics(self._frames)
         truncated, gaps = self._assembler.truncated, self._assembler.gaps
         return Statistics(self._frames, self._losses.total, truncated, self._losses.causes, gaps)
-
-    @property
-    def entrusted(self) -> Instance | None:
-        """What is in the kernel, where it is this machine's; see Entrusting."""
-        return self._instance if isinstance(self._target, LocalTarget) else None
-
-    def entrust(self, target: Target) -> None:
-        """See Entrusting."""
-        self._target = target
-        if self._instance is not None:
-            self._instance.entrust(target)
 
     def probe(self) -> Availability:
         """Whether this kernel can be tapped, and what is missing."""
@@ -143,24 +128,10 @@ class KernelTap(Opened):
         self._start(tracefs, probes, notes)
         self.notes = tuple(notes)
 
-    def read(self, timeout: float) -> list[Frame] | None:
-        """Frames merged over all CPUs by time; see Source."""
-        if self._failure is None:
-            try:
-                return self._read(timeout)
-            except OSError as error:
-                self._failure = f"the kernel's trace buffers cannot be read any more: {error.strerror}"
-                # What had been read when it happened is given first.
-                if self._assembler is not None and (rest := self._assembler.flush()):
-                    self._frames += len(rest)
-                    return rest
-        raise SourceFailed(self._failure)
-
     def _read(self, timeout: float) -> list[Frame] | None:
         frames = self._early
         self._early = []
         if frames or self._assembler is None or self._instance is None or self._instance.pages is None:
-            self._frames += len(frames)
             return frames or None
         deadline = time.monotonic() + timeout
         while not frames:
@@ -178,7 +149,6 @@ class KernelTap(Opened):
                 time.sleep(min(max(wait, 0.0005), deadline - now))
             else:
                 self._instance.pages.wait(deadline - now if self._instance.wakes else min(_TICK, deadline - now))
-        self._frames += len(frames)
         return frames
 
     def stop(self) -> None:
@@ -188,15 +158,10 @@ class KernelTap(Opened):
             self._stopping = True
 
     def close(self) -> None:
-        """Take everything out of the kernel. Raises SourceFailed, naming it, when something cannot be removed."""
+        """Also the lookup; see Tracing."""
         if self._lookup is not None:
             self._lookup.close()
-        instance, self._instance = self._instance, None
-        try:
-            if instance is not None:
-                instance.remove()
-        finally:
-            self._target.close()
+        super().close()
 
     def _mount(self) -> None:
         try:
@@ -282,9 +247,7 @@ class KernelTap(Opened):
         counts, events = instance.counts(), sum(assembler.gaps.values())
         assembler.tell_lost(self._losses.settle(counts, assembler.heads, events))
         frames = assembler.flush()
-        if instance.pages is not None:
-            instance.pages.close()
-            instance.pages = None
+        instance.release()
         return frames
 
     def _account(self, instance: Instance, assembler: Assembler) -> None:

@@ -12,9 +12,10 @@ from qmisniff.capture.assemble import Assembler
 from qmisniff.capture.facts import TRACEFS
 from qmisniff.capture.instance import Instance, remove_stale
 from qmisniff.capture.plan import SERVICES, Plan
-from qmisniff.capture.source import Availability, Opened, Statistics
-from qmisniff.capture.target import LocalTarget, Target
+from qmisniff.capture.source import Availability, Statistics
+from qmisniff.capture.target import Target
 from qmisniff.capture.tasks import Tasks
+from qmisniff.capture.tracing import Tracing
 from qmisniff.errors import SourceFailed, SourceUnavailable
 from qmisniff.frame import Frame, Origin
 
@@ -24,34 +25,19 @@ _GRACE = 5_000_000  # nanoseconds that a frame waits for older ones of other CPU
 _TICK = 0.01  # seconds between reads where the kernel cannot wake a reader at once
 
 
-class TraceEvents(Opened):
+class TraceEvents(Tracing):
     """The source `events`."""
 
     def __init__(self, target: Target | None = None) -> None:
+        super().__init__(target)
         self.origin = Origin("events", "events", "CLOCK_BOOTTIME + offset to CLOCK_REALTIME at the start")
         self.notes: tuple[str, ...] = ()
-        self._target: Target = target or LocalTarget()
-        self._instance: Instance | None = None
-        self._assembler: Assembler | None = None
-        self._frames = 0
         self._lost = 0
-        self._stopping = False
 
     @property
     def statistics(self) -> Statistics:
         """Frames read, events that the kernel dropped."""
         return Statistics(self._frames, self._lost)
-
-    @property
-    def entrusted(self) -> Instance | None:
-        """What is in the kernel; see Entrusting."""
-        return self._instance
-
-    def entrust(self, target: Target) -> None:
-        """See Entrusting."""
-        self._target = target
-        if self._instance is not None:
-            self._instance.entrust(target)
 
     def probe(self) -> Availability:
         """Whether there are the events, and the right to read them."""
@@ -89,49 +75,30 @@ class TraceEvents(Opened):
             self.close()
             raise
 
-    def read(self, timeout: float) -> list[Frame] | None:
-        """Frames merged over all CPUs by time; see Source."""
+    def _read(self, timeout: float) -> list[Frame] | None:
         instance, assembler = self._instance, self._assembler
         if instance is None or assembler is None or instance.pages is None:
             return None
         deadline = time.monotonic() + timeout
-        try:
-            while True:
-                now = self._target.clock()
-                batch = instance.pages.read()
-                for cpu, page in batch.pages:
-                    assembler.feed(cpu, page)
-                lost = sum(assembler.gaps.values())
-                assembler.tell_lost(lost - self._lost)
-                self._lost = lost
-                if self._stopping and batch.drained:
-                    frames = assembler.flush()
-                    instance.pages.close()
-                    instance.pages = None
-                    self._frames += len(frames)
-                    return frames or None
-                frames = assembler.frames(now - _GRACE)
-                left = deadline - time.monotonic()
-                if frames or left <= 0:
-                    self._frames += len(frames)
-                    return frames
-                waiting = assembler.next_ts() is not None
-                instance.pages.wait(min(left, _TICK) if waiting or not instance.wakes else left)
-        except OSError as error:
-            if rest := assembler.flush():  # what had been read when it happened is given first
-                self._frames += len(rest)
-                return rest
-            raise SourceFailed(f"the kernel's trace buffers cannot be read any more: {error.strerror}") from None
+        while True:
+            now = self._target.clock()
+            batch = instance.pages.read()
+            for cpu, page in batch.pages:
+                assembler.feed(cpu, page)
+            lost = sum(assembler.gaps.values())
+            assembler.tell_lost(lost - self._lost)
+            self._lost = lost
+            if self._stopping and batch.drained:
+                frames = assembler.flush()
+                instance.release()
+                return frames or None
+            frames = assembler.frames(now - _GRACE)
+            left = deadline - time.monotonic()
+            if frames or left <= 0:
+                return frames
+            waiting = assembler.next_ts() is not None
+            instance.pages.wait(min(left, _TICK) if waiting or not instance.wakes else left)
 
     def stop(self) -> None:
         """See Source."""
         self._stopping = True
-
-    def close(self) -> None:
-        """Take the trace instance out of the kernel. Raises SourceFailed when it cannot be removed."""
-        instance, self._instance = self._instance, None
-        try:
-            if instance is not None:
-                instance.remove()
-        finally:
-            self._target.close()

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qmisniff import pcapng
+from qmisniff.capture import ending
 from qmisniff.capture.source import NO_TUNING, Availability, Opened, Statistics, Tuning
 from qmisniff.capture_file import frame_of
 from qmisniff.errors import CaptureFileError, SourceFailed, SourceUnavailable, UsageError
@@ -98,7 +99,8 @@ class UsbMonitor(Opened):
             self._thread = threading.Thread(target=self._receive, args=(self._process.stdout,), daemon=True)
             self._thread.start()
             try:
-                interface = self._interface.get(timeout=_START)
+                with ending.wait():
+                    interface = self._interface.get(timeout=_START)
             except queue.Empty:
                 raise SourceUnavailable(f"dumpcap did not begin to capture in {_START:.0f} s") from None
             if interface is None:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from qmisniff import __version__
 from qmisniff.cli import capture, decode, definitions, exports, extcap, serve, statistics, traffic
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     # numpy brings a library of linear algebra, which nothing here uses: starting its threads is half of numpy's import.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _open_standard_files()
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser, verbs = command_line()
     if not given and not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -68,6 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _open_standard_files() -> None:
+    """Open those that whoever started this has closed: a capture file would take their place, with errors in it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end
 
 
 def command_line() -> tuple[argparse.ArgumentParser, Verbs]:

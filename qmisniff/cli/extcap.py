@@ -8,7 +8,7 @@ ask which interfaces there are, what their packets are and which options they ta
 from __future__ import annotations
 
 import argparse
-import io
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -153,7 +153,7 @@ def _chosen(name: str) -> Interface:
 def _capture(chosen: Interface, options: argparse.Namespace) -> int:
     from qmisniff.capture import open_source
     from qmisniff.capture.capture_filter import parse
-    from qmisniff.capture.files import CaptureFiles
+    from qmisniff.capture.files import CaptureFiles, create
     from qmisniff.capture.limits import Limits
     from qmisniff.capture.run import run
     from qmisniff.capture.source import Tuning
@@ -166,7 +166,7 @@ def _capture(chosen: Interface, options: argparse.Namespace) -> int:
     def fifo() -> BinaryIO:
         nonlocal opened
         opened = True
-        return Path(options.fifo).open("wb")
+        return create(Path(options.fifo))
 
     try:
         if chosen.name == _REMOTE and not options.source:
@@ -176,7 +176,8 @@ def _capture(chosen: Interface, options: argparse.Namespace) -> int:
             parse(tuning.filter)
         source = open_source(options.source if chosen.name == _REMOTE else chosen.name, tuning)
         # Wireshark shows what comes on standard error as an error: what a capture tells otherwise is not for here.
-        return run(source, CaptureFiles(fifo, Limits(packets=options.count or None)), io.StringIO())
+        with Path(os.devnull).open("w") as nowhere:
+            return run(source, CaptureFiles(fifo, Limits(packets=options.count or None)), nowhere)
     except QmisniffError:
         if not opened:
             fifo().close()  # who reads it would wait for ever

@@ -6,7 +6,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +149,33 @@ def test_it_cleans_up_when_the_capture_has_let_go(folder: Folder, keeper: Keeper
     assert removed.read_text() != str(os.getpid())
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT])
+def test_it_cleans_up_when_all_that_a_shell_has_started_is_killed(tmp_path: Path, number: int) -> None:
+    """`kill -9 %1`, and ctrl+\\ in a terminal."""
+    program = (
+        "import os,sys,time,resource\nfrom pathlib import Path\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        "from qmisniff.capture.privileges import Keeper\nfrom tests.capture.test_privileges import Folder\n"
+        "keeper = Keeper(Folder(Path(sys.argv[1])), None)\n"
+        "keeper.ask('exists', sys.argv[1] + '/')\n"
+        "print('kept', flush=True)\ntime.sleep(600)\n"
+    )
+    (tmp_path / "own").mkdir()
+    group = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "own")], stdout=subprocess.PIPE, start_new_session=True,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert group.stdout and group.stdout.readline() == b"kept\n"
+    os.killpg(group.pid, number)
+    assert group.wait() == -number
+    assert group.stdout.read() == b""
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "removed").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (tmp_path / "removed").exists()
+    group.stdout.close()
+
+
 def test_a_keeper_that_is_killed_is_an_error(keeper: Keeper, folder: Folder) -> None:
     os.kill(keeper._pid, 9)
     with pytest.raises(OSError, match="keeps the probes has gone"):
@@ -223,13 +253,31 @@ def test_root_follows_no_link_of_somebody_else(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "precious").write_text("as it was")
     (tmp_path / "link").symlink_to(tmp_path / "precious")
     os.chown(tmp_path / "link", 1234, 1235, follow_symlinks=False)
-    with pytest.raises(CaptureFileError, match="link"):
+    with pytest.raises(CaptureFileError, match="belongs to user 1234"):
         create(tmp_path / "link")
     assert (tmp_path / "precious").read_text() == "as it was"
     monkeypatch.setenv("SUDO_UID", "1234")
     monkeypatch.setenv("SUDO_GID", "1235")
     create(tmp_path / "link").close()
     assert (tmp_path / "precious").read_text() == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_root_writes_into_no_fifo_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        os.chown(fifo, 1234, 1235)
+        with pytest.raises(CaptureFileError, match="belongs to user 1234"):
+            create(fifo)
+        monkeypatch.setenv("SUDO_UID", "1234")
+        monkeypatch.setenv("SUDO_GID", "1235")
+        with create(fifo) as stream:
+            stream.write(b"packets")
+        assert os.read(reading, 100) == b"packets"
+    finally:
+        os.close(reading)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -129,6 +129,35 @@ def test_the_system_is_the_same_as_seen_from_within(target: RemoteTarget) -> Non
             assert threads[process.pid].name == process.name
 
 
+def test_a_process_may_call_itself_anything(target: RemoteTarget) -> None:
+    """Also what ends a line in other places: anybody over there may do so."""
+    program = (
+        "import ctypes,sys,threading\n"
+        "ctypes.CDLL(None).prctl(15,b'a\\x0bb: \\x1c\\xff',0,0,0)\n"
+        "threading.Thread(target=sys.stdin.read).start();print('ready',flush=True)\n"
+    )
+    odd = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert odd.stdout and odd.stdout.readline() == b"ready\n"
+        (found,) = (process for process in target.processes() if process.pid == odd.pid)
+        assert found == next(process for process in LocalTarget().processes() if process.pid == odd.pid)
+        assert found.name == "a\x0bb: \x1c\\xff"
+    finally:
+        odd.communicate()
+
+
+@pytest.mark.parametrize("ask", [RemoteTarget.clock, lambda target: list(target.processes()), RemoteTarget.owner])
+def test_numbers_that_are_none_are_an_error_of_the_connection(ask: Callable[[RemoteTarget], object]) -> None:
+    target = RemoteTarget("exec:sh")
+    try:
+        odd = "case $1 in %s | %s:%s:%s*) command printf 'x:y\\n' ;; *) command printf \"$@\" ;; esac"
+        target._shell.tell(f"cat() {{ printf 'x y\\n'; }}; printf() {{ {odd}; }}")
+        with pytest.raises(OSError, match="something else than it was asked"):
+            ask(target)
+    finally:
+        target.close()
+
+
 def test_the_owner_is_the_shell_there(target: RemoteTarget) -> None:
     pid, _, started = target.owner().partition("_")
     assert Path(f"/proc/{pid}").exists()
@@ -222,6 +251,8 @@ def test_a_shell_that_dies_is_said_in_the_words_of_the_connection(tmp_path: Path
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
+        ("exec:sh -c 'echo banner >&2; echo no route >&2'", r"cannot be reached: no route \("),
+        ("exec:yes", r"cannot be reached: .*not answered for 1 seconds"),
         ("exec:false", r"exec:false cannot be reached: the connection ended"),
         ("exec:sh -c 'echo no route >&2'", r"cannot be reached: no route"),
         ("exec:absent-command", r"cannot be reached: .*absent-command"),
@@ -237,6 +268,35 @@ def test_what_cannot_be_used_is_refused(spec: str, reason: str, monkeypatch: pyt
             state.open()
     finally:
         state.close()
+
+
+def test_an_answer_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell_module, "_LONGEST", 1 << 20)
+    connection = Shell(["sh"], "far")
+    try:
+        assert len(connection.ask("head -c 1000000 /dev/zero").output) == 1_000_000
+        with pytest.raises(ConnectionLost, match="far does not stop talking"):
+            connection.ask("cat /dev/zero")
+    finally:
+        connection.close()
+
+
+def test_a_signal_ends_the_wait_for_a_connection(tmp_path: Path) -> None:
+    """ssh that gets no answer, or waits for a password: nothing of it stays."""
+    script = tmp_path / "hangs"
+    script.write_text(f"echo $$ >{tmp_path}/pid; kill $PPID; exec sleep 600\n")
+    program = (
+        "import signal,sys\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+        "from qmisniff.cli import main\n"
+        "sys.exit(main(['capture', '-i', sys.argv[1], '-w', sys.argv[2]]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"exec:sh {script}", str(tmp_path / "never")], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "ended before there was anything to capture\n")
+    assert not (tmp_path / "never").exists()
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
 @pytest.mark.skipif(shutil.which("stdbuf") is None, reason="needs stdbuf")

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from qmisniff.capture import ending
 from qmisniff.capture.files import CaptureFiles
 from qmisniff.capture.limits import Limits
 from qmisniff.capture.losses import NOT_PROBED, OVERWRITTEN
@@ -120,6 +125,70 @@ def test_a_signal_ends_it_with_everything_written(number: int) -> None:
     ]
 
 
+class Hesitant(Script):
+    """A source that waits for somebody before it is open, while a signal comes."""
+
+    def open(self) -> None:
+        with ending.wait():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+
+
+def test_a_signal_ends_the_wait_for_the_start(tmp_path: Path) -> None:
+    path, said = tmp_path / "earlier", io.StringIO()
+    path.write_bytes(b"an earlier capture")
+    source = Hesitant()
+    assert run(source, CaptureFiles(lambda: path.open("wb")), said) == 0
+    assert said.getvalue() == "ended before there was anything to capture\n"
+    assert path.read_bytes() == b"an earlier capture"
+
+
+def test_a_signal_of_before_a_wait_ends_it_too() -> None:
+    with ending.noted() as caught:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert caught == [signal.SIGTERM]
+        with pytest.raises(ending.Interrupted), ending.wait():
+            raise AssertionError("it waits")
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert len(caught) == 2, "what is cleaned up is not disturbed"
+    with ending.wait():
+        pass
+
+
+def test_a_signal_ends_the_wait_for_a_reader_of_a_fifo(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    program = (
+        "import os,sys,io,pathlib,signal\n"
+        "from functools import partial\n"
+        "from qmisniff.capture.files import CaptureFiles, create\nfrom qmisniff.capture.run import run\n"
+        "from tests.capture.test_run import Script\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+        "class Opened(Script):\n"
+        "    def open(self): print('open', flush=True)\n"
+        "source = Opened()\n"
+        "code = run(source, CaptureFiles(partial(create, pathlib.Path(sys.argv[1]))), sys.stderr)\n"
+        "sys.exit(code or not source.closed)\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "fifo")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert running.stdout and running.stderr
+    try:
+        assert running.stdout.readline() == b"open\n"
+        deadline = time.monotonic() + 60
+        while running.poll() is None and time.monotonic() < deadline:
+            running.terminate()  # more than once: one may come just before the system call
+            time.sleep(0.1)
+        assert running.returncode == 0
+        assert running.stderr.read() == b"ended before there was anything to capture\n"
+    finally:
+        running.kill()
+        running.wait()
+        running.stdout.close()
+        running.stderr.close()
+
+
 def test_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -155,12 +224,11 @@ def test_a_source_that_fails_leaves_a_whole_file() -> None:
     assert source.closed
 
 
-def test_where_nobody_hears_any_more_the_file_is_whole_all_the_same() -> None:
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "No space left on device")])
+def test_where_nobody_hears_any_more_the_capture_goes_on(error: OSError) -> None:
     class Narration(io.StringIO):
         def write(self, text: str) -> int:
-            if "late" in text:
-                raise BrokenPipeError
-            return super().write(text)
+            raise error
 
     source, sink = Script(send(b"1")), Sink()
 
@@ -168,10 +236,9 @@ def test_where_nobody_hears_any_more_the_file_is_whole_all_the_same() -> None:
         source.notes = (*source.notes, "a late note")
         return []
 
-    source.steps.append(note)
-    with pytest.raises(BrokenPipeError):
-        run(source, CaptureFiles(lambda: sink), Narration())
-    assert written(sink) == [b"1"]
+    source.steps += [note, send(b"2"), lambda: None]
+    assert run(source, CaptureFiles(lambda: sink), Narration()) == 0
+    assert written(sink) == [b"1", b"2"]
     assert source.closed
 
 
@@ -196,5 +263,5 @@ def test_a_reader_that_goes_away_ends_it(steps: tuple[Callable[[], list[Frame]],
 
 def test_more_buffer_is_advised_where_it_helps() -> None:
     """A probe that could not run has nothing to do with buffers."""
-    assert "-B" in summary(1, Statistics(1, 3, 0, {OVERWRITTEN: 2, NOT_PROBED: 1}))
-    assert summary(1, Statistics(1, 1, 0, {NOT_PROBED: 1})).splitlines()[1] == f"lost: 1 {NOT_PROBED}"
+    assert "-B" in summary(1, Statistics(1, 3, 0, {OVERWRITTEN: 2, NOT_PROBED: 1}))[1]
+    assert summary(1, Statistics(1, 1, 0, {NOT_PROBED: 1}))[1] == f"lost: 1 {NOT_PROBED}"
