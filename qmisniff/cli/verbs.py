@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from qmisniff.errors import UsageError
 from qmisniff.printable import plain
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json", "fields", "csv", "ndjson")
 _SHAPE = argparse.RawDescriptionHelpFormatter
+
+
+class CommandLine(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong, and where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"`{self.prog} --help`")
 
 
 class Verbs:
@@ -37,7 +44,7 @@ class Verbs:
     ) -> argparse.ArgumentParser:
         """A verb called as its function is, an underscore at the end left out."""
         added = self._parser(run.__name__.rstrip("_"), summary, examples, notes)
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, verb=added)
         return added
 
     def group(self, name: str, summary: str, *examples: str) -> Verbs:
