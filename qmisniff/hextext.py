@@ -16,7 +16,7 @@ _DUMP = re.compile(
     r"^\s*([0-9a-f]{4,8}):?(?: {1,2}((?:(?:[0-9a-f]{2}){1,2} {1,2}){0,31}(?:[0-9a-f]{2}){1,2})(?:\s{2,}.*)?)?$",
     re.IGNORECASE,
 )
-# `<<<<<<   data   = 01:0c:00`: a message in the log of libqmi or libmbim, as `qmicli --verbose` and ModemManager have it.
+# `<<<<<<   data   = 01:0c:00`: a message in a log of libqmi or libmbim (`qmicli --verbose`, ModemManager).
 _LOGGED = re.compile(r"[<>]{6} +data += ((?:[0-9a-f]{2}:)*[0-9a-f]{2})\b", re.IGNORECASE)
 # `unsigned char packet[3] = { 0x01, 0x0c, 0x00 };`
 _ARRAY = re.compile(r"\]\s*=\s*\{([^{}]*)\}")
@@ -54,7 +54,7 @@ def parse_packets(text: str) -> list[bytes]:
 
 
 def _found(text: str) -> list[bytes]:
-    """The packets of a log, C arrays, or hex dumps, each beginning at offset 0; none where the text is none of these."""
+    """The packets of a log, of C arrays, of hex dumps that begin at offset 0; none where the text is none of these."""
     logged = [bytes.fromhex(each[1].replace(":", "")) for each in _LOGGED.finditer(text)]
     if logged:
         return logged

@@ -13,7 +13,7 @@ from qmisniff.tui.screens.choose import ChooseScreen
 from qmisniff.tui.screens.main import MainScreen
 from tests.tui.conversation import IDS, IDS_ASKED, SERVING_ASKED, conversation
 from tests.tui.scenarios import scenario
-from tests.tui.scripted import Seat
+from tests.tui.scripted import Seat, said
 
 
 async def typed(seat: Seat, text: str) -> Suggestions:
@@ -159,13 +159,13 @@ async def _(seat: Seat, key: str) -> None:
     await seat.press(key)
     assert isinstance(seat.app.screen, AskScreen)
     await seat.press("enter")
-    assert isinstance(seat.app.screen, AskScreen)  # without a name it is not saved
+    assert isinstance(seat.app.screen, AskScreen) and said(seat.app) == "Name it."
     await seat.press(*"asks", "enter")
     assert load_filters() == {"asks": "qmi.type == request"}
     await seat.press("X")
     await seat.until(lambda: seat.main.bar.text == "")
     await seat.press(key, *"ask", "enter")
-    assert isinstance(seat.app.screen, AskScreen)  # no filter of that name to forget
+    assert isinstance(seat.app.screen, AskScreen) and said(seat.app) == "No filter has that name."
     await seat.press("s", "enter")
     assert load_filters() == {}
 

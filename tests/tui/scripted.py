@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import cast
 
+from textual.app import App
 from textual.command import Command as CommandOption
 from textual.command import CommandList, CommandPalette
 from textual.pilot import Pilot
@@ -27,6 +28,7 @@ from qmisniff.tui.detail_tree import DetailTree
 from qmisniff.tui.guard import GuardedDissector
 from qmisniff.tui.packet_list import PacketList
 from qmisniff.tui.recording import TemporaryRecording
+from qmisniff.tui.said import Said
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.session import Session
 from qmisniff.tui.status import StatusLine
@@ -171,6 +173,11 @@ def _is(option: object, command: Command) -> bool:
 def shown(widget: Widget) -> list[str]:
     """The lines of a widget as they are on the screen."""
     return [widget.render_line(y).text.rstrip() for y in range(widget.size.height)]
+
+
+def said(app: App[None]) -> str:
+    """What the dialog on the screen says of what was typed, as far as it can be seen."""
+    return " ".join(line.strip() for each in app.screen.query(Said) if each.display for line in shown(each))
 
 
 @cache

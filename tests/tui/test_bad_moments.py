@@ -23,7 +23,7 @@ from qmisniff.tui.opening import Opener
 from qmisniff.tui.screens.main import MainScreen
 from tests.tui.conversation import IDS, conversation
 from tests.tui.scenes_captures import capture
-from tests.tui.scripted import seated, shown
+from tests.tui.scripted import said, seated, shown
 
 
 async def test_the_source_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ async def test_the_file_is_cut_while_it_is_open(tmp_path: Path, monkeypatch: pyt
         await pilot.press("end", "home", "ctrl+s", *"x", "enter")
         for _ in range(100):
             await pilot.pause(0.02)
-            if "no longer" in str(app.screen.query("#said").first().render()):
+            if "no longer" in said(app):
                 break
         else:
             raise AssertionError("it is not said")

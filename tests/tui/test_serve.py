@@ -165,9 +165,7 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
     (["-i", "usbmon63"], 3, ""),
     (["-i", "kernel", str(SAMPLE)], 2, "a file and a source at once"),
 ])  # fmt: skip
-def test_what_cannot_be_served(
-    arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_served(arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", *arguments]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("qmisniff: ") and words in line

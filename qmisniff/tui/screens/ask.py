@@ -8,10 +8,11 @@ from collections.abc import Callable
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label
+from textual.widgets import Input
 
 from qmisniff.printable import plain
 from qmisniff.tui import commands
+from qmisniff.tui.said import Said
 
 
 class AskScreen(ModalScreen[str | None], inherit_bindings=False):
@@ -24,8 +25,6 @@ class AskScreen(ModalScreen[str | None], inherit_bindings=False):
     AskScreen {
         align: center middle;
         #question { width: 64; max-width: 100%; height: auto; border: round $primary; padding: 0 1; }
-        #said { color: $text-error; height: auto; width: 1fr; }
-        #said:empty { display: none; }
     }
     """
 
@@ -39,12 +38,12 @@ class AskScreen(ModalScreen[str | None], inherit_bindings=False):
         with Vertical(id="question") as question:
             question.border_title = f"{plain(self._title)} (Esc: back)".replace("[", "\\[")
             yield Input(self._value, compact=True)
-            yield Label("", id="said", markup=False)
+            yield Said()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         objection = self._objection(event.value)
         if objection:
-            self.query_one("#said", Label).update(plain(objection))
+            self.query_one(Said).say(objection)
         else:
             self.dismiss(event.value)
 

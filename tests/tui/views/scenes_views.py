@@ -16,7 +16,7 @@ from qmisniff.tui.views.transactions import TransactionsScreen
 from qmisniff.tui.views.values import ValuesScreen
 from tests.tui.conversation import IDS, IDS_ASKED, SERVING_ASKED, SERVING_REFUSED, SIGNAL
 from tests.tui.scenarios import scenario
-from tests.tui.scripted import Seat, shown
+from tests.tui.scripted import Seat, said, shown
 from tests.tui.views.opened import answered, cells, opened
 
 RSRP = "qmi.nas.signal_info.lte.rsrp"
@@ -211,7 +211,7 @@ async def _(seat: Seat, key: str) -> None:
     assert [row["message"] for row in json.loads(Path("pairs.json").read_text())] == ["Get IDs", "Get Serving System"]
     await seat.press(key)
     await typed(seat, "pairs.json")
-    assert isinstance(seat.app.screen, AskScreen)  # a file that is there stays as it is
+    assert isinstance(seat.app.screen, AskScreen) and "exists" in said(seat.app)
     await typed(seat, "pairs.csv")
     await seat.until(lambda: Path("pairs.csv").exists() and Path("pairs.csv").read_text().count("\n") == 3, "as CSV")
     assert Path("pairs.csv").read_text().startswith("request,service,service_id,message,")
@@ -242,7 +242,7 @@ async def _(seat: Seat, key: str) -> None:
     assert isinstance(screen, ValuesScreen)
     await seat.press("escape", key)
     await typed(seat, "qmi.nas.nothing")
-    assert isinstance(seat.app.screen, AskScreen)  # there is no such field
+    assert isinstance(seat.app.screen, AskScreen) and "there is no field" in said(seat.app)
     await typed(seat, "qmi.txn")
     await seat.until(lambda: screen.pane.table is not None and screen.pane.table.length == 5, "its values")
     assert cells(screen, "value") == ["1", "1", "2", "2", "1"]
