@@ -217,4 +217,8 @@ HELP: Offers = (
     Command("help.close", "escape,q,question_mark,f1,enter,ctrl+c", "Close", "Close the help", "dismiss", True),
     Command("help.down", "down,j", "Down", "Go on", "scroll(1)", True),
     Command("help.up", "up,k", "Up", "Go back", "scroll(-1)", True),
+    Command("help.page_down", "pagedown,ctrl+d,space", "Page down", "Go on by a page", "scroll_pages(1)", True),
+    Command("help.page_up", "pageup,ctrl+u", "Page up", "Go back by a page", "scroll_pages(-1)", True),
+    Command("help.first", "home,g", "First", "Go to the beginning", "scroll_to_end(False)"),
+    Command("help.last", "end,G", "Last", "Go to the end", "scroll_to_end(True)"),
 )

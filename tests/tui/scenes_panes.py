@@ -346,6 +346,31 @@ async def _(seat: Seat, key: str) -> None:
     await seat.until(lambda: help_scroll(seat) == 1)
 
 
+@scenario("help.page_down")
+async def _(seat: Seat, key: str) -> None:
+    await (await help_(seat)).press(key)
+    page = seat.app.screen.query_one("VerticalScroll").scrollable_content_region.height
+    await seat.until(lambda: help_scroll(seat) == page)
+
+
+@scenario("help.page_up")
+async def _(seat: Seat, key: str) -> None:
+    await (await help_(seat)).press("pagedown", "down", key)
+    await seat.until(lambda: help_scroll(seat) == 1)
+
+
+@scenario("help.last")
+async def _(seat: Seat, key: str) -> None:
+    await (await help_(seat)).press(key)
+    await seat.until(lambda: help_scroll(seat) == seat.app.screen.query_one("VerticalScroll").max_scroll_y > 1)
+
+
+@scenario("help.first")
+async def _(seat: Seat, key: str) -> None:
+    await (await help_(seat)).press("end", key)
+    await seat.until(lambda: help_scroll(seat) == 0)
+
+
 # ---- the question on leaving ----
 
 
