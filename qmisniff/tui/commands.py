@@ -150,7 +150,12 @@ CHOOSE: Offers = (
     Command("choose.down", "j", "Down", "Go down a line", "move(1)"),
     Command("choose.up", "k", "Up", "Go up a line", "move(-1)"),
 )
-ASK: Offers = (Command("ask.cancel", "escape", "Back", "Go back", "cancel"),)
+ASK: Offers = (
+    Command("ask.cancel", "escape", "Back", "Go back", "cancel"),
+    Command("ask.take", "tab", "Complete", "Take the chosen word, or what all that are offered begin with", "take"),
+    Command("ask.down", "down", "Down", "Choose the word below", "move(1)"),
+    Command("ask.up", "up", "Up", "Choose the word above", "move(-1)"),
+)
 PANES: Offers = (
     Command("pane.next", "tab", "Pane", "Go to the next pane", "pane(1)", True),
     Command("pane.previous", "shift+tab", "Previous pane", "Go to the pane before", "pane(-1)"),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmisniff.filter import FilterError, compile_filter
@@ -51,6 +51,11 @@ def offered(text: str) -> dict[str, Candidate]:
         ("tap.comm[0:2] |", ["==", "contains"], ["&"]),
         ('tap.comm == "fra|', [], ["frame"]),
         ("frame.len == | and qmi", [], ["frame", "and"]),
+        ("rsrp|", ["qmi.nas.get_signal_info.lte.rsrp"], ["qmi.nas.get_signal_info.lte", "frame"]),
+        ("not (Signal_Info.l|", ["qmi.nas.get_signal_info.lte"], ["qmi"]),
+        ("rs|", [], ["qmi.nas.get_signal_info.lte.rsrp"]),
+        ("frame.len rsrp|", [], ["qmi.nas.get_signal_info.lte.rsrp"]),
+        ("qmi.type == rsrp|", [], ["qmi.nas.get_signal_info.lte.rsrp"]),
     ],
 )
 def test_what_can_follow(text: str, some: list[str], none: list[str]) -> None:
@@ -62,6 +67,9 @@ def test_what_can_follow(text: str, some: list[str], none: list[str]) -> None:
 def test_candidates_say_what_they_are() -> None:
     assert offered("frame.le|")["frame.len"] == Candidate("frame.len", 0, "an unsigned number", "Length")
     assert offered("qmi and qmi.nas.get_signal_in|")["qmi.nas.get_signal_info."].description == "Get Signal Info"
+    assert offered("qmi and rsrp|")["qmi.nas.get_signal_info.lte.rsrp"] == Candidate(
+        "qmi.nas.get_signal_info.lte.rsrp", 8, "a number", "NAS Get Signal Info"
+    )
     assert offered("qmi.type == |")["Response"] == Candidate("Response", 12, "value", "1")
 
 
@@ -71,6 +79,7 @@ def test_labels_that_are_no_word_are_quoted_and_mean_their_value() -> None:
             compile_filter(f"{name} == {each.text}", capture.registry())
 
 
+@settings(deadline=None)  # definitions are read when they are first needed
 @given(st.text(alphabet='qmi.nastfrel ()[]{}"=<,&|!01', max_size=25), st.integers(0, 25))
 def test_any_text_can_be_completed(text: str, cursor: int) -> None:
     cursor = min(cursor, len(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from qmisniff.capture_file import Writer
 from qmisniff.tui.opening import Opener
@@ -14,6 +14,7 @@ from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
 from qmisniff.tui.screens.start import StartScreen
 from qmisniff.tui.session import Session
+from qmisniff.tui.suggestions import Suggestions
 from tests.tui.conversation import conversation, hello
 from tests.tui.scenarios import scenario
 from tests.tui.scripted import Script, Seat, dissector, shown
@@ -80,7 +81,16 @@ async def _(seat: Seat, key: str) -> None:
     await seat.pilot.pause(0.2)
     assert seat.app.screen_stack[-1] is seat.main  # it says that there is no such file, and all is as it was
     capture("other")
-    await seat.press(key, *"other", "enter")
+    Path("folder").mkdir()
+    capture("folder/another")
+    await seat.press(key, *"fol")
+    suggestions = seat.app.screen.query_one(Suggestions)
+    await seat.until(lambda: suggestions.display, "the folder is offered")
+    await seat.press("down", "enter", "a")
+    await seat.until(lambda: suggestions.display, "the file in it is offered")
+    await seat.press("tab")
+    assert seat.app.screen.query_one(Input).value == "folder/another"
+    await seat.press("ctrl+u", *"other", "enter")
     await shows(seat, 8)
     assert seat.app.state.files == [str(Path("other").absolute())]
 

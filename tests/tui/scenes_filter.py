@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from qmisniff.tui.conditions import How
-from qmisniff.tui.filter_bar import FilterInput, Suggestions
+from qmisniff.tui.filter_bar import FilterInput
 from qmisniff.tui.saved_filters import load_filters, save_filters
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.screens.choose import ChooseScreen
 from qmisniff.tui.screens.main import MainScreen
+from qmisniff.tui.suggestions import Suggestions
 from tests.tui.conversation import IDS, IDS_ASKED, SERVING_ASKED, conversation
 from tests.tui.scenarios import scenario
 from tests.tui.scripted import Seat, said
@@ -209,6 +210,44 @@ async def _(seat: Seat, key: str) -> None:
     await choosing(seat)
     await seat.press("down", "down", key, "enter")
     await seat.until(lambda: seat.main.bar.text != "")
+
+
+@scenario("ask.take")
+async def _(seat: Seat, key: str) -> None:
+    suggestions = await asked_for_a_column(seat, "imei")
+    assert suggestions.option_count > 1 and suggestions.highlighted is None
+    await seat.press(key, key)
+    chosen = seat.app.screen.query_one(Input).value
+    assert chosen.startswith("qmi.") and "imei" in chosen and not suggestions.display
+    await seat.press("enter")
+    assert isinstance(seat.app.screen, MainScreen) and chosen in [column.id for column in seat.packets.columns]
+
+
+@scenario("ask.down")
+async def _(seat: Seat, key: str) -> None:
+    suggestions = await asked_for_a_column(seat, "get_ids.imei")
+    await seat.press(key, key)
+    assert suggestions.highlighted == 1
+    await seat.press("enter")  # the chosen one is the answer
+    added = [column.id for column in seat.packets.columns if "." in column.id]
+    assert isinstance(seat.app.screen, MainScreen) and added == ["qmi.dms.get_ids.imei_software_version"]
+
+
+@scenario("ask.up")
+async def _(seat: Seat, key: str) -> None:
+    suggestions = await asked_for_a_column(seat, "get_ids.imei")
+    await seat.press("down", "down", key)
+    assert suggestions.highlighted == 0
+
+
+async def asked_for_a_column(seat: Seat, text: str) -> Suggestions:
+    """Be asked for the field of a column, and type."""
+    await seat.press("A")
+    screen = seat.app.screen
+    assert isinstance(screen, AskScreen)
+    screen.query_one(Input).value = text
+    await seat.until(lambda: screen.query_one(Suggestions).display, "fields are offered")
+    return screen.query_one(Suggestions)
 
 
 @scenario("ask.cancel")

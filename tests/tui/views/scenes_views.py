@@ -6,7 +6,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from textual.widgets import Input
+
 from qmisniff.tui.screens.ask import AskScreen
+from qmisniff.tui.suggestions import Suggestions
 from qmisniff.tui.views.conversations import ConversationsScreen
 from qmisniff.tui.views.follow import FollowScreen
 from qmisniff.tui.views.problems import ProblemsScreen
@@ -243,7 +246,10 @@ async def _(seat: Seat, key: str) -> None:
     await seat.press("escape", key)
     await typed(seat, "qmi.nas.nothing")
     assert isinstance(seat.app.screen, AskScreen) and "there is no field" in said(seat.app)
-    await typed(seat, "qmi.txn")
+    question = seat.app.screen.query_one(Suggestions)
+    seat.app.screen.query_one(Input).value = "mi.tx"
+    await seat.until(lambda: question.display and question.option_count == 1, "the only field")
+    await seat.press("down", "enter")
     await seat.until(lambda: screen.pane.table is not None and screen.pane.table.length == 5, "its values")
     assert cells(screen, "value") == ["1", "1", "2", "2", "1"]
 
