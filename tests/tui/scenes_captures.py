@@ -10,6 +10,7 @@ from textual.widgets import Input, OptionList
 from qmisniff.capture_file import Writer
 from qmisniff.tui.opening import Opener
 from qmisniff.tui.packet_list import PacketList
+from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
 from qmisniff.tui.screens.start import StartScreen
@@ -110,6 +111,12 @@ async def _(seat: Seat, key: str) -> None:
     options.highlighted = next(at for at, line in enumerate(lines) if "other.pcapng" in line)
     await seat.press("enter")
     await shows(seat, 8)
+    await seat.press(key)
+    await seat.until(lambda: seat.app.screen.query_one(OptionList).option_count > 5, "they are listed once more")
+    options = seat.app.screen.query_one(OptionList)
+    options.highlighted = next(at for at, each in enumerate(options.options) if "another" in str(each.prompt))
+    await seat.press("enter")
+    assert isinstance(seat.app.screen, AskScreen)
 
 
 @scenario("start.down")
