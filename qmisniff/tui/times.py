@@ -17,9 +17,9 @@ class TimeFormat(NamedTuple):
 
 
 def seconds(ns: int) -> str:
-    """A span as seconds with microseconds, as Wireshark's default time column."""
-    sign, micros = ("-", -ns // 1000) if ns < 0 else ("", ns // 1000)
-    return f"{sign}{micros // 1_000_000}.{micros % 1_000_000:06}"
+    """A span as seconds with microseconds, as Wireshark's default time column; rounded, as `read` prints it."""
+    micros = (abs(ns) + 500) // 1000
+    return f"{'-' if ns < 0 else ''}{micros // 1_000_000}.{micros % 1_000_000:06}"
 
 
 def _moment(pattern: str, zone: timezone | None = None) -> Callable[[int, int, int], str]:
