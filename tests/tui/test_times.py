@@ -13,7 +13,13 @@ from qmisniff.tui.times import seconds
 
 @pytest.mark.parametrize(
     ("ns", "text"),
-    [(0, "0.000000"), (15_936_797_740, "15.936798"), (-1_499, "-0.000001"), (999_999_999, "1.000000")],
+    [
+        (0, "0.000000"),
+        (15_936_797_740, "15.936798"),
+        (-1_499, "-0.000001"),
+        (-1, "0.000000"),
+        (999_999_999, "1.000000"),
+    ],
 )
 def test_spans_are_rounded(ns: int, text: str) -> None:
     assert seconds(ns) == text
