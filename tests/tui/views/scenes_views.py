@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 from textual.widgets import Input
 
+from qmisniff.export import Detail, open_format
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.suggestions import Suggestions
 from qmisniff.tui.views.conversations import ConversationsScreen
@@ -276,6 +278,22 @@ async def _(seat: Seat, key: str) -> None:
     await seat.until(lambda: screen.followed.rows == [SERVING_ASKED, SERVING_REFUSED], "the transaction")
 
 
+@scenario("follow.headers")
+async def _(seat: Seat, key: str) -> None:
+    screen = await following(seat)
+    without = screen.pane.lines
+    layers = [line.partition(":")[0] for line in without if line and not line.startswith(" ")]
+    assert layers == ["QMI"] * 3, layers
+    await seat.press(key)
+    await seat.until(lambda: len(screen.pane.lines) > len(without), "headers")
+    assert sum(line.startswith("QRTR: DATA") for line in screen.pane.lines) == 3
+    out = io.StringIO()
+    open_format("text", seat.session.dissector, out, Detail(tree=True)).rows(seat.session.store, screen.followed.rows)
+    assert list(screen.pane.lines) == out.getvalue().splitlines()  # as `read -V` prints them
+    await seat.press(key)
+    await seat.until(lambda: screen.pane.lines == without, "none once more")
+
+
 @scenario("follow.find")
 async def _(seat: Seat, key: str) -> None:
     screen = await following(seat)
@@ -287,10 +305,10 @@ async def _(seat: Seat, key: str) -> None:
 @scenario("follow.next")
 async def _(seat: Seat, key: str) -> None:
     screen = await following(seat)
-    screen.pane.seek("QRTR: DATA", 1)
+    screen.pane.seek("    Service: ", 1)
     first = screen.pane.cursor_line
     await seat.press(key, key)
-    assert screen.pane.lines[screen.pane.cursor_line].startswith("QRTR: DATA") and screen.pane.cursor_line > first
+    assert screen.pane.lines[screen.pane.cursor_line].startswith("    Service: ") and screen.pane.cursor_line > first
     await seat.press(key)
     assert screen.pane.cursor_line == first  # round again
 
@@ -298,7 +316,7 @@ async def _(seat: Seat, key: str) -> None:
 @scenario("follow.before")
 async def _(seat: Seat, key: str) -> None:
     screen = await following(seat)
-    screen.pane.seek("QRTR: DATA", 1)
+    screen.pane.seek("    Service: ", 1)
     first = screen.pane.cursor_line
     await seat.press(key)
     assert screen.pane.cursor_line > first  # the last one
