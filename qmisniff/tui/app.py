@@ -166,6 +166,10 @@ class QmisniffApp(TypeAheadApp, inherit_bindings=False):
         """Show the keys that work now."""
         self.push_screen(HelpScreen(self.screen.active_bindings))
 
+    def action_redraw(self) -> None:
+        """Paint the whole screen anew: ssh, say, has written on it."""
+        self.screen.refresh(layout=True)
+
     def action_theme(self) -> None:
         """Take the other theme."""
         self.theme = self.state.theme = THEMES[self.theme == THEMES[0]]

@@ -201,6 +201,7 @@ PROGRAM: Offers = (
     Command("app.quit", "q,ctrl+q,ctrl+c", "Quit", "Leave the program", "leave", True),
     Command("app.help", "question_mark,f1", "Help", "Show the keys", "help", True),
     Command("app.palette", "ctrl+p", "Palette", "Find a command by its name", "command_palette", True),
+    Command("app.redraw", "ctrl+l", "Redraw", "Paint over what other programs wrote on the screen", "redraw"),
     Command("app.theme", "", "Theme", "Change between dark and light", "theme"),
     Command("capture.save", "ctrl+s", "Save/export", "Save or export packets: all, shown or marked", "save"),
     Command("capture.stop", "ctrl+e", "Stop/start", "Stop capturing; when stopped, begin anew", "stop_capture"),

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from textual._compositor import LayoutUpdate
 from textual.command import CommandPalette
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Input
 
 from qmisniff.tui.line_pane import LinePane
@@ -420,6 +422,21 @@ async def _(seat: Seat, key: str) -> None:
 async def _(seat: Seat, key: str) -> None:
     await seat.press(key)
     assert isinstance(seat.app.screen, CommandPalette)
+
+
+@scenario("app.redraw")
+async def _(seat: Seat, key: str) -> None:
+    painted: list[object] = []
+    display = seat.app._display
+
+    def record(screen: Screen[object], update: object) -> None:
+        painted.append(update)
+        display(screen, update)  # type: ignore[arg-type]
+
+    setattr(seat.app, "_display", record)  # noqa: B010 - a method
+    await seat.press(key)
+    whole = seat.app.screen.region
+    await seat.until(lambda: any(isinstance(each, LayoutUpdate) and each.region == whole for each in painted), "all")
 
 
 @scenario("app.theme")

@@ -98,6 +98,19 @@ def test_a_capture_through_a_pipe_is_followed_and_can_be_left(terminal: Terminal
     assert not list(tmp_path.glob("qmisniff-*.pcapng"))
 
 
+def test_what_another_program_writes_on_the_screen_is_painted_over(terminal: Terminal, tmp_path: Path) -> None:
+    path = conversation_file(tmp_path)
+    os.mkfifo(tmp_path / "go")
+    terminal.run(f"(cat {path}; cat go; printf '\\nnoise' >&2; cat go; printf '\\nnoise' >&2) | {PROGRAM} tui -")
+    terminal.until(lambda text: "7 received" in text)
+    (tmp_path / "go").write_text("")
+    terminal.until(lambda text: "noise" in text)
+    terminal.press("C-l")
+    terminal.until(lambda text: "noise" not in text and "7 received" in text)
+    (tmp_path / "go").write_text("")
+    terminal.until(lambda text: "(stopped)" in text and "noise" not in text)  # the end is its last word
+
+
 def test_a_capture_can_be_written_while_it_is_looked_at(terminal: Terminal, tmp_path: Path) -> None:
     path, mine = conversation_file(tmp_path), tmp_path / "mine.pcapng"
     mine.write_text("an earlier capture")
