@@ -161,6 +161,7 @@ PANES: Offers = (
     Command("pane.previous", "shift+tab", "Previous pane", "Go to the pane before", "pane(-1)"),
     Command("pane.zoom", "z,backslash", "Zoom", "Give the pane the whole screen, and back", "zoom", True),
     Command("pane.layout", "vertical_line", "Layout", "Arrange the panes differently", "arrange", True),
+    Command("pane.menu", "shift+f10", "Menu", "Choose what to do with what is under the cursor", "menu"),
     Command("list.pause", "P", "Pause", "Keep the view as it is while the capture goes on", "pause"),
     Command("pane.grow", "plus,equals_sign", "Larger", "Make the pane larger", "grow(1)"),
     Command("pane.shrink", "minus", "Smaller", "Make the pane smaller", "grow(-1)"),

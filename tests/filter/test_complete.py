@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qmisniff.filter import FilterError, compile_filter
@@ -79,7 +79,6 @@ def test_labels_that_are_no_word_are_quoted_and_mean_their_value() -> None:
             compile_filter(f"{name} == {each.text}", capture.registry())
 
 
-@settings(deadline=None)  # definitions are read when they are first needed
 @given(st.text(alphabet='qmi.nastfrel ()[]{}"=<,&|!01', max_size=25), st.integers(0, 25))
 def test_any_text_can_be_completed(text: str, cursor: int) -> None:
     cursor = min(cursor, len(text))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from textual.widgets import Input, OptionList
 
 from qmisniff.tui.conditions import How
@@ -113,6 +115,12 @@ async def _(seat: Seat, key: str) -> None:
     assert seat.main.bar.text == ""
 
 
+def applied(seat: Seat, text: str) -> bool:
+    """Whether this filter is the one in use."""
+    chosen = seat.session.sieve.filter
+    return chosen is not None and chosen.text == text
+
+
 @scenario("filter.apply_as")
 async def _(seat: Seat, key: str) -> None:
     imei = 'qmi.dms.get_ids.imei == "001012345678901"'
@@ -135,12 +143,7 @@ async def _(seat: Seat, key: str) -> None:
         assert options.outer_size.width >= len(f"Apply as filter: {imei}") + 6  # what will be applied is read in full
         await seat.press(str(letter))
         assert isinstance(seat.app.screen, MainScreen)
-        for _ in range(100):
-            if (chosen := seat.session.sieve.filter) is not None and chosen.text == expected[how]:
-                break
-            await seat.pilot.pause(0.02)
-        else:
-            raise AssertionError(how)
+        await seat.until(partial(applied, seat, expected[how]), how.name)
 
 
 @scenario("filter.prepare_as")

@@ -10,10 +10,11 @@ from textual._compositor import LayoutUpdate
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widgets import Input
+from textual.widgets import Input, OptionList
 
 from qmisniff.tui.line_pane import LinePane
 from qmisniff.tui.panes import Arrangement, Panes
+from qmisniff.tui.screens.choose import ChooseScreen
 from qmisniff.tui.screens.help import HelpScreen
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
@@ -422,6 +423,20 @@ async def _(seat: Seat, key: str) -> None:
 async def _(seat: Seat, key: str) -> None:
     await seat.press(key)
     assert isinstance(seat.app.screen, CommandPalette)
+
+
+@scenario("pane.menu")
+async def _(seat: Seat, key: str) -> None:
+    await seat.select(IDS)
+    await seat.press(key)
+    menu = seat.app.screen
+    assert isinstance(menu, ChooseScreen)
+    titles = [str(option.prompt).partition(" ")[2] for option in menu.query_one(OptionList).options]
+    assert {"Apply as filter", "Copy", "Follow", "Comment", "Add column"} <= set(titles)
+    await seat.press(str(1 + titles.index("Mark")))
+    assert seat.app.screen is seat.main and seat.session.notes.marked == {IDS}
+    await seat.press(key, "escape")
+    assert seat.app.screen is seat.main
 
 
 @scenario("app.redraw")

@@ -85,4 +85,5 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
             text.append(self._line(f"  {mark} ", meaning))
         text.append("Mouse\n", "bold")
         text.append(self._line("  click, wheel ", "select, scroll; drag a bar to resize panes"))
+        text.append(self._line("  right click ", "choose what to do with what is there"))
         return text
