@@ -17,7 +17,7 @@ from pathlib import Path
 
 from qmisniff import __version__
 from qmisniff.cli import capture, decode, definitions, exports, extcap, serve, statistics, traffic
-from qmisniff.cli.verbs import CommandLine, Verbs
+from qmisniff.cli.verbs import CommandLine, Verbs, did_you_mean
 from qmisniff.errors import QmisniffError, UsageError
 from qmisniff.printable import plain
 
@@ -79,10 +79,7 @@ def _understood(given: list[str], parser: argparse.ArgumentParser, verbs: Verbs)
     first = words[0]
     if first not in verbs.names and (first == "-" or not first.startswith("-")):
         if re.fullmatch(r"\w+", first) and not Path(first).exists():
-            from difflib import get_close_matches
-
-            meant = get_close_matches(first, verbs.names, 1)
-            hint = f"did you mean {meant[0]}?" if meant else "`qmisniff --help` lists the verbs"
+            hint = did_you_mean(first, verbs.names) or "`qmisniff --help` lists the verbs"
             raise UsageError(f"{first} is neither a verb nor a file", hint)
         words = ["tui", *words]
     options, unknown = parser.parse_known_args(words, argparse.Namespace(words=words))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -118,8 +118,18 @@ def service_number(word: str, definitions: Registry) -> int:
             return header.id
     number = whole_number(word)
     if number is None or number > 0xFFFFFFFF:
-        raise UsageError(f"no service {word!r}", "`qmisniff dissectors list` has their names; a number will do too")
+        hint = did_you_mean(word, (header.name for header in definitions.headers.values()))
+        hint = hint or "`qmisniff dissectors list` has their names; a number will do too"
+        raise UsageError(f"no service {word!r}", hint)
     return number
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """A question after the name that is nearest to a word, "" where none is near."""
+    from difflib import get_close_matches  # only mistakes need it
+
+    near = get_close_matches(word[:100].lower(), list(names), 1)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def whole_number(word: str) -> int | None:
