@@ -8,21 +8,25 @@ import re
 from qmisniff.errors import UsageError
 from qmisniff.frame import Link
 
-# One byte or more: 0x1f and \x1f, or bare pairs of digits. Between them stand spaces, commas, colons, dashes, braces.
-_TOKEN = re.compile(r"(?:0x|\\x)([0-9a-f]{1,2})(?![0-9a-f])|((?:[0-9a-f]{2})+)(?![0-9a-f])", re.IGNORECASE)
+# One byte or more: 0x1f and \x1f, or pairs of digits. Between them stand spaces, commas, colons, dashes, braces.
+_TOKEN = re.compile(r"(?:0x|\\x)([0-9a-f]{1,2})(?![0-9a-f])|(?:0x)?((?:[0-9a-f]{2})+)(?![0-9a-f])", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\s,:;{}\[\]()\"'.|-]*")
 # `0010: 01 02 ..  ascii`, as xxd, hexdump -C and tshark -x print: offset, bytes, two spaces, the same as text.
 _DUMP = re.compile(
     r"^\s*([0-9a-f]{4,8}):?(?: {1,2}((?:(?:[0-9a-f]{2}){1,2} {1,2}){0,31}(?:[0-9a-f]{2}){1,2})(?:\s{2,}.*)?)?$",
     re.IGNORECASE,
 )
+# `<<<<<<   data   = 01:0c:00`: a message in a log of libqmi or libmbim (`qmicli --verbose`, ModemManager).
+_LOGGED = re.compile(r"[<>]{6} +data += ((?:[0-9a-f]{2}:)*[0-9a-f]{2})\b", re.IGNORECASE)
+# `unsigned char packet[3] = { 0x01, 0x0c, 0x00 };`
+_ARRAY = re.compile(r"\]\s*=\s*\{([^{}]*)\}")
 
 
 def parse_hex(text: str) -> bytes:
     """The bytes of one packet. Raises UsageError with the place where the text stops being hexadecimal."""
-    dumped = _dumped([line for line in text.splitlines() if line.strip()])
-    if len(dumped) == 1:
-        return dumped[0]
+    found = _found(text)
+    if len(found) == 1:
+        return found[0]
     data = bytearray()
     at = _skip(text, 0)
     while at < len(text):
@@ -35,19 +39,27 @@ def parse_hex(text: str) -> bytes:
 
 
 def parse_packets(text: str) -> list[bytes]:
-    """The packets of a whole text: one a line, or hex dumps, each beginning at offset 0. Raises UsageError with the
-    line that is neither."""
-    lines = text.splitlines()
-    dumped = _dumped([line for line in lines if line.strip()])
-    if dumped:
-        return dumped
+    """The packets of a whole text: one a line; or of what is found in it, see `_found`. Raises UsageError with the
+    line that is no packet."""
+    found = _found(text)
+    if found:
+        return found
     packets: list[bytes] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.splitlines(), 1):
         try:
             packets.append(parse_hex(line))
         except UsageError as error:
             raise UsageError(f"line {number}: {error.args[0]}", error.remedy) from None
     return [packet for packet in packets if packet]
+
+
+def _found(text: str) -> list[bytes]:
+    """The packets of a log, of C arrays, of hex dumps that begin at offset 0; none where the text is none of these."""
+    logged = [bytes.fromhex(each[1].replace(":", "")) for each in _LOGGED.finditer(text)]
+    if logged:
+        return logged
+    arrays = [parse_hex(each[1]) for each in _ARRAY.finditer(text)]
+    return arrays or _dumped([line for line in text.splitlines() if line.strip()])
 
 
 def _dumped(lines: list[str]) -> list[bytes]:

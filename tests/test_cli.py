@@ -136,10 +136,47 @@ def test_what_is_no_capture_gets_one_line_and_exit_code_2(tmp_path: Path, conten
     assert done.stderr.startswith(b"qmisniff: ")
 
 
-@pytest.mark.parametrize("arguments", [["read", "/nonexistent"], ["read", "/"], ["capture", "-i", "nothing"]])
-def test_other_mistakes_get_one_line_and_exit_code_2(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["read", "/nonexistent"], b"/nonexistent: No such file"),
+        (["read", "/"], b"/: Is a directory"),
+        (["capture", "-i", "nothing"], b"there is no source 'nothing'"),
+        (["read"], b"arguments are required: FILE (`qmisniff read --help`)"),
+        (["read", "x.pcapng", "-O", "qmi"], b"unrecognized arguments: -O qmi (`qmisniff read --help`)"),
+        (["read", "x.pcapng", "-T", "xml"], b"invalid choice: 'xml'"),
+        (["read", "x.pcapng", "--\x1b[31m"], b"unrecognized arguments: --"),
+        (["dissectors", "show"], b"arguments are required: NAME (`qmisniff dissectors show --help`)"),
+        (["dissectors"], b"arguments are required: VERB (`qmisniff dissectors --help`)"),
+        (["raed", "x.pcapng"], b"raed is neither a verb nor a file (did you mean read?)"),
+        (["nothing"], b"nothing is neither a verb nor a file (`qmisniff --help` lists the verbs)"),
+    ],
+)
+def test_other_mistakes_get_one_line_and_exit_code_2(arguments: list[str], words: bytes) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+    assert done.stderr.startswith(b"qmisniff: ") and words in done.stderr and b"\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["read", "captures/first-contact.pcapng"],
+        ["read", "captures/first-contact.pcapng", "-T", "json"],
+        ["stats", "captures/first-contact.pcapng", "services"],
+        ["decode", "010c00000201000100250000 00"],
+        ["fields"],
+        ["dissectors", "list"],
+        ["dissectors", "show", "nas"],
+        ["export", "lua"],
+        ["interfaces"],
+    ],
+)
+def test_a_full_disk_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run([sys.executable, "-m", "qmisniff", *arguments], stdout=full, stderr=subprocess.PIPE)
+    assert done.stderr.decode().splitlines() == ["qmisniff: standard output: No space left on device"]
+    assert done.returncode == 2
 
 
 def test_a_closed_pipe_ends_quietly(sample: Path) -> None:

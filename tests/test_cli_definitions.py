@@ -210,3 +210,17 @@ def test_show_takes_a_fields_whole_name() -> None:
     whole = run("dissectors", "show", "qmi.nas.get_signal_info.lte.rsrp")
     assert whole.returncode == 0
     assert whole.stdout == run("dissectors", "show", "nas.get_signal_info").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nass", b"no service 'nass' (did you mean nas?)"),
+        ("nas.get_signal_inf", b"NAS has no message 'get_signal_inf' (did you mean get_signal_info?)"),
+        ("qmi.nas.zzz", b"NAS has no message 'zzz' (`qmisniff dissectors show nas` lists them)"),
+        ("zzzzzz", b"no service 'zzzzzz' (`qmisniff dissectors list`"),
+    ],
+)
+def test_a_name_nearly_right_is_named(name: str, words: bytes) -> None:
+    done = run("dissectors", "show", name)
+    assert (done.returncode, done.stdout) == (2, b"") and words in done.stderr

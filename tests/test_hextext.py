@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from qmisniff.errors import UsageError
 from qmisniff.frame import Link
 from qmisniff.hextext import guess_link, parse_hex, parse_packets
+from qmisniff.tui.screens.copying import c_array
 from tests import factories as make
 
 BYTES = bytes.fromhex("010c00000201001122aF")
@@ -28,6 +29,11 @@ BYTES = bytes.fromhex("010c00000201001122aF")
         "{ 0x01,0x0c,0x00,0x00,0x02,\n  0x01,0x00,0x11,0x22,0xaf };",
         r'"\x01\x0c\x00\x00\x02\x01\x00\x11\x22\xaf"',
         "010c 0000 0201 0011 22af\n",
+        "0x010c00000201001122af",
+        "0x010c 0x0000 0x0201 0x0011 0x22af",
+        "static const unsigned char packet[10] = {\n  0x01,0x0c,0x00,0x00,0x02,\n  0x01,0x00,0x11,0x22,0xaf,\n};",
+        "uint8_t msg[] = {0x01, 0x0c, 0x00, 0x00, 0x02, 0x01, 0x00, 0x11, 0x22, 0xAF};",
+        "<<<<<<   data   = 01:0C:00:00:02:01:00:11:22:AF",
         '0000  01 0c 00 00 02 01 00 11  ........\n0008  22 af                    .".\n',
         "00000000: 010c 0000 0201 0011  ........\n00000008: 22af  ..\n",
     ],
@@ -59,6 +65,35 @@ def test_one_packet_a_line_even_where_words_look_like_offsets() -> None:
 
 def test_each_dump_from_offset_0_is_a_packet() -> None:
     assert parse_packets(HEXDUMP_C + XXD) == [BYTES + b"beef  A", BYTES + b"abcdefA"]
+
+
+LIBQMI = """\
+[26 nov 2026, 10:01:02] [Debug] [/dev/cdc-wdm0] sent message...
+<<<<<< RAW:
+<<<<<<   length = 3
+<<<<<<   data   = 01:0C:00
+
+[26 nov 2026, 10:01:02] [Debug] [/dev/cdc-wdm0] sent generic request (translated)...
+<<<<<< QMI:
+<<<<<<   TLV:
+<<<<<<     type       = "Mode" (0x01)
+<<<<<<     length     = 1
+<<<<<<     value      = 02
+[26 nov 2026, 10:01:03] [Debug] [/dev/cdc-wdm0] received message...#012>>>>>> RAW:#012>>>>>>   data   = 01:0D:FF#012
+"""
+
+
+def test_the_messages_of_a_log_of_libqmi() -> None:
+    assert parse_packets(LIBQMI) == [b"\x01\x0c\x00", b"\x01\x0d\xff"]
+
+
+def test_each_c_array_is_a_packet() -> None:
+    assert parse_packets("u8 a[] = { 0x01,\n 0x02 };\nu8 b[] = {\n0x03\n};\n") == [b"\1\2", b"\3"]
+
+
+def test_what_the_screen_copies_as_a_c_array_is_read_back() -> None:
+    data = bytes(range(40))
+    assert parse_packets(c_array(data)) == [data]
 
 
 def test_the_line_that_is_not_hexadecimal_is_named() -> None:

@@ -21,7 +21,7 @@ from qmisniff.filter.columns import ColumnTests
 from qmisniff.protocol.arrays import I8, Numbers
 from qmisniff.store import Store
 
-_NUMBERS = frozenset({Kind.UINT, Kind.INT, Kind.FLOAT, Kind.BOOL})
+NUMBERS = frozenset({Kind.UINT, Kind.INT, Kind.FLOAT, Kind.BOOL})
 _PART = 256  # frames decoded between two looks at whether to go on
 
 
@@ -41,7 +41,7 @@ def numeric_field(dissector: Dissector, name: str) -> FieldSpec:
     if spec is None:
         meant = catalogue.similar(name)
         raise UsageError(f"there is no field {name!r}", f"did you mean {meant}?" if meant else "`qmisniff fields`")
-    if spec.kind not in _NUMBERS:
+    if spec.kind not in NUMBERS:
         raise UsageError(f"{name} is no number", "only numbers can be seen over time")
     return spec
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ from pathlib import Path
 
 from qmisniff import __version__
 from qmisniff.cli import capture, decode, definitions, exports, extcap, serve, statistics, traffic
-from qmisniff.cli.verbs import Verbs
-from qmisniff.errors import QmisniffError
+from qmisniff.cli.verbs import CommandLine, Verbs, did_you_mean
+from qmisniff.errors import QmisniffError, UsageError
 from qmisniff.printable import plain
 
 EXIT_CODES = """\
@@ -49,15 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given and not (sys.stdin.isatty() and sys.stderr.isatty()):
         parser.print_help()
         return 0
-    # `qmisniff FILE` is `qmisniff tui FILE`; a file named like a verb needs a path in front.
-    if not given:
-        given = ["tui"]
-    elif given[0] not in verbs.names and not (given[0].startswith("-") and given[0] != "-"):
-        given.insert(0, "tui")
-    options = parser.parse_args(given, argparse.Namespace(words=given))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to stop
     try:
+        options = _understood(given, parser, verbs)
         code: int = options.run(options)
         sys.stdout.flush()
         return code
@@ -65,9 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("qmisniff: " + "\n".join(plain(line) for line in str(error).split("\n")), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has had enough; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # whoever read it has had enough
         return 0
+    except OSError as error:
+        _forget_output()
+        print(plain(f"qmisniff: {error.filename or 'standard output'}: {error.strerror or error}"), file=sys.stderr)
+        return UsageError.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
@@ -79,9 +78,32 @@ def _open_standard_files() -> None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end
 
 
+def _understood(given: list[str], parser: argparse.ArgumentParser, verbs: Verbs) -> argparse.Namespace:
+    """What a command line says. `qmisniff FILE` is `qmisniff tui FILE`; a file named like a verb needs a path in front.
+
+    Raises UsageError where it says nothing that is known.
+    """
+    words = given or ["tui"]
+    first = words[0]
+    if first not in verbs.names and (first == "-" or not first.startswith("-")):
+        if re.fullmatch(r"\w+", first) and not Path(first).exists():
+            hint = did_you_mean(first, verbs.names) or "`qmisniff --help` lists the verbs"
+            raise UsageError(f"{first} is neither a verb nor a file", hint)
+        words = ["tui", *words]
+    options, unknown = parser.parse_known_args(words, argparse.Namespace(words=words))
+    if unknown:
+        options.verb.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
+
+
+def _forget_output() -> None:
+    """Keep the interpreter from trying, at exit, to write what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def command_line() -> tuple[argparse.ArgumentParser, Verbs]:
     """The parser of command lines, and the verbs it knows."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="qmisniff",
         description="Capture, decode and browse Qualcomm QMI and QRTR traffic.",
         epilog=_EPILOG,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _NOTES = """\
 The bytes may stand in any notation: bare, with spaces or colons, as a C array. Without HEX, standard input is read:
-one packet a line, or hex dumps (xxd, hexdump -C, tshark -x), each beginning at offset 0.
+one packet a line, hex dumps (xxd, hexdump -C, tshark -x), each beginning at offset 0, C arrays, or a log of libqmi or
+ModemManager that has messages (`qmicli --verbose`).
 
 QRTR, QMUX and MBIM packets are known by their headers. A bare QMI message does not say of which service it is, nor
 does a QRTR data packet: --service does. Packets of one call are one conversation: a NEW_SERVER among them says what
@@ -32,6 +33,7 @@ def add(verbs: Verbs) -> None:
         "qmisniff decode 01 0c 00 00 02 01 00 01 00 25 00 00 00",
         "qmisniff decode --service dms 02:01:00:25:00:07:00:02:04:00:00:00:00:00",
         "xxd packet.bin | qmisniff decode -T json --service 3",
+        "qmicli --verbose -p -d /dev/cdc-wdm0 --dms-get-ids 2>&1 | qmisniff decode",
         notes=_NOTES,
     )
     added.add_argument("hex", nargs="*", metavar="HEX", help="the bytes of one packet; standard input where left out")

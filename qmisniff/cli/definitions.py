@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qmisniff.cli.verbs import Verbs, definitions_option, registry, service_number, whole_number
+from qmisniff.cli.verbs import Verbs, definitions_option, did_you_mean, registry, service_number, whole_number
 from qmisniff.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ def show(options: argparse.Namespace) -> int:
         if message is None and (wanted := whole_number(rest)) is not None:
             message = service.message(wanted)
         if message is None:
-            raise UsageError(f"{service.header.service} has no message {rest!r}", f"`qmisniff dissectors show {word}`")
+            hint = did_you_mean(rest, service.message_names()) or f"`qmisniff dissectors show {word}` lists them"
+            raise UsageError(f"{service.header.service} has no message {rest!r}", hint)
         _print(*message_lines(service, message))
     return 0
 

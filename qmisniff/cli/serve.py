@@ -7,8 +7,9 @@ import argparse
 import shlex
 import sys
 
+from qmisniff.cli.files import open_input
 from qmisniff.cli.verbs import Verbs
-from qmisniff.errors import UsageError
+from qmisniff.errors import SourceUnavailable, UsageError
 
 
 def add(verbs: Verbs) -> None:
@@ -35,6 +36,7 @@ def serve(options: argparse.Namespace) -> int:
         raise UsageError("serve needs the Python package textual-serve", "pip install textual-serve") from None
     if options.file == "-":
         raise UsageError("a browser cannot be shown standard input", "save it to a file first")
+    _check(options)
     if not is_loopback(options.host):
         print(
             f"qmisniff: warning: everybody who can reach {options.host}:{options.port} sees the captures, and can read "
@@ -46,6 +48,24 @@ def serve(options: argparse.Namespace) -> int:
     words += ["--", options.file] if options.file is not None else []
     PageServer(shlex.join(words), options.host, options.port).serve()
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises what every page would only say when it is opened: there is no such file, the source cannot run here."""
+    from qmisniff.capture import open_source
+    from qmisniff.store.load import Loader
+
+    if options.file is not None and options.interface is not None:
+        raise UsageError("a file and a source at once", "leave out one of them")
+    if options.file is not None:
+        with open_input(options.file) as stream:
+            Loader(stream, options.file)
+    if options.interface is not None:
+        source = open_source(options.interface)
+        state = source.probe()
+        source.close()
+        if not state.ok:
+            raise SourceUnavailable(state.reason, state.remedy)
 
 
 def _port(text: str) -> int:

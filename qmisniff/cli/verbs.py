@@ -6,10 +6,10 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from qmisniff.errors import UsageError
 from qmisniff.printable import plain
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json", "fields", "csv", "ndjson")
 _SHAPE = argparse.RawDescriptionHelpFormatter
+
+
+class CommandLine(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong, and where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"`{self.prog} --help`")
 
 
 class Verbs:
@@ -37,7 +44,7 @@ class Verbs:
     ) -> argparse.ArgumentParser:
         """A verb called as its function is, an underscore at the end left out."""
         added = self._parser(run.__name__.rstrip("_"), summary, examples, notes)
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, verb=added)
         return added
 
     def group(self, name: str, summary: str, *examples: str) -> Verbs:
@@ -111,8 +118,18 @@ def service_number(word: str, definitions: Registry) -> int:
             return header.id
     number = whole_number(word)
     if number is None or number > 0xFFFFFFFF:
-        raise UsageError(f"no service {word!r}", "`qmisniff dissectors list` has their names; a number will do too")
+        hint = did_you_mean(word, (header.name for header in definitions.headers.values()))
+        hint = hint or "`qmisniff dissectors list` has their names; a number will do too"
+        raise UsageError(f"no service {word!r}", hint)
     return number
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """A question after the name that is nearest to a word, "" where none is near."""
+    from difflib import get_close_matches  # only mistakes need it
+
+    near = get_close_matches(word[:100].lower(), list(names), 1)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def whole_number(word: str) -> int | None:

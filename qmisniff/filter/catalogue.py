@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from enum import Enum
 
@@ -55,6 +55,18 @@ class Catalogue:
         if spec.kind is Kind.NONE:
             return Type.PROTOCOL if spec.name in self.headers else Type.HEADING
         return _SPECIAL.get(spec.name) or Type[spec.kind.name]
+
+    def containing(self, part: str) -> Iterator[tuple[FieldSpec, str]]:
+        """What stands under each name that has this in it, and where it occurs; reads all definitions."""
+        part = part.lower()
+        yield from ((spec, spec.label) for name, spec in self.headers.items() if part in name.lower())
+        for number, header in sorted(self.registry.headers.items()):
+            service = self.registry.service(number)
+            for name in service.message_names() if service else ():
+                message = service.message_named(name) if service else None
+                if service is not None and message is not None:
+                    where = f"{header.service} {message.title}"
+                    yield from ((spec, where) for name, spec in service.specs(message).items() if part in name)
 
     def packets_of(self, name: str) -> str:
         """The filter for all packets of the service or message that a name is of, "" where it is of none."""

@@ -31,6 +31,9 @@ _COMPARE = {
 _SEARCH = {"contains": "holds a part", "matches": "a regular expression is found"}
 
 
+_LEAST = 3  # characters of a name's middle
+
+
 class Candidate(NamedTuple):
     """`text` may replace the characters from `start` up to the cursor; `type` and `description` tell what it is."""
 
@@ -41,7 +44,10 @@ class Candidate(NamedTuple):
 
 
 def complete(text: str, cursor: int, catalogue: Catalogue) -> list[Candidate]:
-    """What can stand at the cursor, as far as it has been typed. Fields come up to their next dot."""
+    """What can stand at the cursor, as far as it has been typed. Fields come up to their next dot.
+
+    Where nothing begins with what is typed, fields are found that have it in their names.
+    """
     before = text[:cursor]
     match = _TYPED.search(before)
     typed = match[0] if match else ""
@@ -51,11 +57,23 @@ def complete(text: str, cursor: int, catalogue: Catalogue) -> list[Candidate]:
     except FilterError:
         return []  # inside a string, say
     typed = typed.lower()
-    return [
+    candidates = [
         Candidate(word, start, kind, description)
         for word, kind, description in _following(found, typed, catalogue)
         if word.lower().startswith(typed) or word.lower().startswith(f'"{typed}')
     ]
+    last = found[-1] if found else None
+    if candidates or len(typed) < _LEAST or _compared(found, catalogue) or not (last is None or _takes_field(last)):
+        return candidates
+    return [each._replace(start=start) for each in containing(typed, catalogue)]
+
+
+def containing(part: str, catalogue: Catalogue) -> list[Candidate]:
+    """Fields that have a part of a name in theirs: first those where a word begins so, then the others."""
+    found = [
+        Candidate(spec.name, 0, catalogue.type_of(spec).value, where) for spec, where in catalogue.containing(part)
+    ]
+    return sorted(found, key=lambda each: (f".{part.lower()}" not in f".{each.text}", each.text))
 
 
 _Offer = tuple[str, str, str]
@@ -68,7 +86,7 @@ def _following(found: list[Token], typed: str, catalogue: Catalogue) -> Iterator
     if field is not None:
         yield from _values(field, catalogue)
         return
-    if last is None or (last.sort is Sort.OPERATOR and last.text not in ("in", "&")) or last.text in ("(", ","):
+    if last is None or _takes_field(last):
         yield from _fields(typed, catalogue)
         yield from ((f"{name}(", "function", what) for name, what in FUNCTIONS.items())
         if last is None or last.text in ("and", "or", "xor", "not", "("):
@@ -82,6 +100,11 @@ def _following(found: list[Token], typed: str, catalogue: Catalogue) -> Iterator
         yield from _operators(Type.STRING)
     if last.sort is not Sort.OPERATOR and last.text not in ("{", ".."):
         yield from ((word, "operator", what) for word, what in _LOGIC.items())
+
+
+def _takes_field(last: Token) -> bool:
+    """Whether the name of a field can follow this token."""
+    return (last.sort is Sort.OPERATOR and last.text not in ("in", "&")) or last.text in ("(", ",")
 
 
 def _compared(found: list[Token], catalogue: Catalogue) -> FieldSpec | None:

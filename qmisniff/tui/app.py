@@ -19,6 +19,7 @@ from qmisniff.errors import QmisniffError
 from qmisniff.printable import plain
 from qmisniff.tui import commands
 from qmisniff.tui.commands import offered
+from qmisniff.tui.file_names import file_names
 from qmisniff.tui.keys import every_id, load_keys
 from qmisniff.tui.opening import Opener
 from qmisniff.tui.screens.ask import AskScreen
@@ -152,7 +153,7 @@ class QmisniffApp(TypeAheadApp, inherit_bindings=False):
             if name is not None:
                 self.use(partial(self._opener.file, Path(name).expanduser()))
 
-        self.push_screen(AskScreen("Open the file"), answered)
+        self.push_screen(AskScreen("Open the file", offer=file_names), answered)
 
     def action_restart(self) -> None:
         """Capture anew, or load the file again."""
@@ -164,6 +165,10 @@ class QmisniffApp(TypeAheadApp, inherit_bindings=False):
     def action_help(self) -> None:
         """Show the keys that work now."""
         self.push_screen(HelpScreen(self.screen.active_bindings))
+
+    def action_redraw(self) -> None:
+        """Paint the whole screen anew: ssh, say, has written on it."""
+        self.screen.refresh(layout=True)
 
     def action_theme(self) -> None:
         """Take the other theme."""

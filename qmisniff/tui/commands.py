@@ -150,12 +150,18 @@ CHOOSE: Offers = (
     Command("choose.down", "j", "Down", "Go down a line", "move(1)"),
     Command("choose.up", "k", "Up", "Go up a line", "move(-1)"),
 )
-ASK: Offers = (Command("ask.cancel", "escape", "Back", "Go back", "cancel"),)
+ASK: Offers = (
+    Command("ask.cancel", "escape", "Back", "Go back", "cancel"),
+    Command("ask.take", "tab", "Complete", "Take the chosen word, or what all that are offered begin with", "take"),
+    Command("ask.down", "down", "Down", "Choose the word below", "move(1)"),
+    Command("ask.up", "up", "Up", "Choose the word above", "move(-1)"),
+)
 PANES: Offers = (
     Command("pane.next", "tab", "Pane", "Go to the next pane", "pane(1)", True),
     Command("pane.previous", "shift+tab", "Previous pane", "Go to the pane before", "pane(-1)"),
     Command("pane.zoom", "z,backslash", "Zoom", "Give the pane the whole screen, and back", "zoom", True),
     Command("pane.layout", "vertical_line", "Layout", "Arrange the panes differently", "arrange", True),
+    Command("pane.menu", "shift+f10", "Menu", "Choose what to do with what is under the cursor", "menu"),
     Command("list.pause", "P", "Pause", "Keep the view as it is while the capture goes on", "pause"),
     Command("pane.grow", "plus,equals_sign", "Larger", "Make the pane larger", "grow(1)"),
     Command("pane.shrink", "minus", "Smaller", "Make the pane smaller", "grow(-1)"),
@@ -196,6 +202,7 @@ PROGRAM: Offers = (
     Command("app.quit", "q,ctrl+q,ctrl+c", "Quit", "Leave the program", "leave", True),
     Command("app.help", "question_mark,f1", "Help", "Show the keys", "help", True),
     Command("app.palette", "ctrl+p", "Palette", "Find a command by its name", "command_palette", True),
+    Command("app.redraw", "ctrl+l", "Redraw", "Paint over what other programs wrote on the screen", "redraw"),
     Command("app.theme", "", "Theme", "Change between dark and light", "theme"),
     Command("capture.save", "ctrl+s", "Save/export", "Save or export packets: all, shown or marked", "save"),
     Command("capture.stop", "ctrl+e", "Stop/start", "Stop capturing; when stopped, begin anew", "stop_capture"),
@@ -217,4 +224,8 @@ HELP: Offers = (
     Command("help.close", "escape,q,question_mark,f1,enter,ctrl+c", "Close", "Close the help", "dismiss", True),
     Command("help.down", "down,j", "Down", "Go on", "scroll(1)", True),
     Command("help.up", "up,k", "Up", "Go back", "scroll(-1)", True),
+    Command("help.page_down", "pagedown,ctrl+d,space", "Page down", "Go on by a page", "scroll_pages(1)", True),
+    Command("help.page_up", "pageup,ctrl+u", "Page up", "Go back by a page", "scroll_pages(-1)", True),
+    Command("help.first", "home,g", "First", "Go to the beginning", "scroll_to_end(False)"),
+    Command("help.last", "end,G", "Last", "Go to the end", "scroll_to_end(True)"),
 )

@@ -206,7 +206,7 @@ class DetailTree(LinePane):
         self.move_to_line(line)
         node = self._lines[line]
         sign = 2 * node.depth - self.scroll_offset.x
-        if event.chain == 2 or sign <= event.x < sign + 2:
+        if event.button == 1 and (event.chain == 2 or sign <= event.x < sign + 2):
             self._set_open(line, not self._is_open(node.field))
 
     def action_collapse(self) -> None:

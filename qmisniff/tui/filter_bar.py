@@ -8,23 +8,20 @@ import contextlib
 from functools import partial
 from typing import NamedTuple
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
 
 from qmisniff.definitions import Registry
 from qmisniff.filter import Filter, FilterError, compile_filter
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.filter.complete import Candidate, complete
 from qmisniff.filter.errors import Span
-from qmisniff.printable import plain
 from qmisniff.tui import commands
 from qmisniff.tui.state import State
+from qmisniff.tui.suggestions import Suggestions, beginning
 
-_MOST_SHOWN = 200  # candidates; beyond that, typing on finds them sooner than looking
 _PATIENCE = 2.0  # seconds that keys behind an Enter wait for the filter to be looked at
 _MARKS = {"": "  ", "-good": "✓ ", "-bad": "✗ ", "-checking": "… ", "-off": "⊘ "}
 
@@ -47,34 +44,6 @@ def check(text: str, cursor: int, registry: Registry) -> Checked:
     except FilterError as error:
         return Checked(text, cursor, None, error, candidates)
     return Checked(text, cursor, chosen, None, candidates)
-
-
-class Suggestions(OptionList, can_focus=False):
-    """What can follow, with its type and what it is; lies over the panes."""
-
-    DEFAULT_CSS = """
-    Suggestions {
-        overlay: screen;
-        constrain: inside inside;
-        width: auto; max-width: 100%; height: auto; max-height: 10;
-        border: none; padding: 0;
-        background: $panel;
-        display: none;
-        scrollbar-size-vertical: 1;
-    }
-    """
-
-    def offer(self, candidates: list[Candidate]) -> None:
-        """Show these, none of them chosen yet."""
-        self.clear_options()
-        candidates = candidates[:_MOST_SHOWN]
-        wide = min(max((len(each.text) for each in candidates), default=0), 60)
-        for each in candidates:
-            line = Text(f" {plain(each.text):<{wide}}  ", no_wrap=True, overflow="ellipsis")
-            line.append(f"{each.type:<18}  {plain(each.description)} ", "dim")
-            self.add_option(Option(line))
-        self.highlighted = None
-        self.display = bool(candidates)
 
 
 class FilterInput(Input):
@@ -224,10 +193,9 @@ class FilterBar(Vertical):
             return
         if self._suggestions.display and checked is not None and checked.text == self.text:
             start, cursor = checked.candidates[0].start, checked.cursor
-            first, last = (pick(each.text for each in checked.candidates) for pick in (min, max))
-            same = (one == other for one, other in zip(first, last, strict=False))
-            shared = first[: next((at for at, equal in enumerate(same) if not equal), len(first))]
-            if len(checked.candidates) > 1 and len(shared) > cursor - start:
+            shared = beginning(checked.candidates)
+            more = len(shared) > cursor - start and shared.lower().startswith(self.text[start:cursor].lower())
+            if len(checked.candidates) > 1 and more:
                 self._input.value = self.text[:start] + shared + self.text[cursor:]
                 self._input.cursor_position = start + len(shared)
                 return

@@ -289,7 +289,8 @@ class PacketList(LinePane):
             at -= width + 1
         self.refresh()
         if event.y < self.head:
-            self.post_message(self.SortAsked(self._column))
+            if event.button == 1:
+                self.post_message(self.SortAsked(self._column))
         elif self.scroll_offset.y + event.y - self.head < len(self.rows):
             self.move_to_line(self.scroll_offset.y + event.y - self.head)
 

@@ -17,9 +17,13 @@ class TimeFormat(NamedTuple):
 
 
 def seconds(ns: int) -> str:
-    """A span as seconds with microseconds, as Wireshark's default time column."""
-    sign, micros = ("-", -ns // 1000) if ns < 0 else ("", ns // 1000)
-    return f"{sign}{micros // 1_000_000}.{micros % 1_000_000:06}"
+    """A span as seconds with microseconds, as Wireshark's default time column; rounded, as `read` prints it."""
+    return f"{ns / 1e9:z.6f}"
+
+
+def _epoch(ts_ns: int) -> str:
+    """A moment as seconds since 1970."""
+    return f"{ts_ns // 1_000_000_000}.{ts_ns // 1000 % 1_000_000:06}"
 
 
 def _moment(pattern: str, zone: timezone | None = None) -> Callable[[int, int, int], str]:
@@ -27,7 +31,7 @@ def _moment(pattern: str, zone: timezone | None = None) -> Callable[[int, int, i
         try:
             moment = datetime.fromtimestamp(ts_ns // 1_000_000_000, zone)
         except (OverflowError, ValueError, OSError):
-            return seconds(ts_ns)
+            return _epoch(ts_ns)
         return f"{moment:{pattern}}.{ts_ns // 1000 % 1_000_000:06}"
 
     return text
@@ -40,5 +44,5 @@ TIME_FORMATS = {
     "clock": TimeFormat("time of day", 15, _moment("%H:%M:%S")),
     "date": TimeFormat("date and time of day", 26, _moment("%Y-%m-%d %H:%M:%S")),
     "utc": TimeFormat("date and time of day, UTC", 26, _moment("%Y-%m-%d %H:%M:%S", UTC)),
-    "epoch": TimeFormat("seconds since 1970", 17, lambda ts, start, before: seconds(ts)),
+    "epoch": TimeFormat("seconds since 1970", 17, lambda ts, start, before: _epoch(ts)),
 }

@@ -51,6 +51,11 @@ def offered(text: str) -> dict[str, Candidate]:
         ("tap.comm[0:2] |", ["==", "contains"], ["&"]),
         ('tap.comm == "fra|', [], ["frame"]),
         ("frame.len == | and qmi", [], ["frame", "and"]),
+        ("rsrp|", ["qmi.nas.get_signal_info.lte.rsrp"], ["qmi.nas.get_signal_info.lte", "frame"]),
+        ("not (Signal_Info.l|", ["qmi.nas.get_signal_info.lte"], ["qmi"]),
+        ("rs|", [], ["qmi.nas.get_signal_info.lte.rsrp"]),
+        ("frame.len rsrp|", [], ["qmi.nas.get_signal_info.lte.rsrp"]),
+        ("qmi.type == rsrp|", [], ["qmi.nas.get_signal_info.lte.rsrp"]),
     ],
 )
 def test_what_can_follow(text: str, some: list[str], none: list[str]) -> None:
@@ -62,6 +67,9 @@ def test_what_can_follow(text: str, some: list[str], none: list[str]) -> None:
 def test_candidates_say_what_they_are() -> None:
     assert offered("frame.le|")["frame.len"] == Candidate("frame.len", 0, "an unsigned number", "Length")
     assert offered("qmi and qmi.nas.get_signal_in|")["qmi.nas.get_signal_info."].description == "Get Signal Info"
+    assert offered("qmi and rsrp|")["qmi.nas.get_signal_info.lte.rsrp"] == Candidate(
+        "qmi.nas.get_signal_info.lte.rsrp", 8, "a number", "NAS Get Signal Info"
+    )
     assert offered("qmi.type == |")["Response"] == Candidate("Response", 12, "value", "1")
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from qmisniff.capture_file import Writer
 from qmisniff.tui.opening import Opener
 from qmisniff.tui.packet_list import PacketList
+from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
 from qmisniff.tui.screens.start import StartScreen
 from qmisniff.tui.session import Session
+from qmisniff.tui.suggestions import Suggestions
 from tests.tui.conversation import conversation, hello
 from tests.tui.scenarios import scenario
 from tests.tui.scripted import Script, Seat, dissector, shown
@@ -80,7 +82,16 @@ async def _(seat: Seat, key: str) -> None:
     await seat.pilot.pause(0.2)
     assert seat.app.screen_stack[-1] is seat.main  # it says that there is no such file, and all is as it was
     capture("other")
-    await seat.press(key, *"other", "enter")
+    Path("folder").mkdir()
+    capture("folder/another")
+    await seat.press(key, *"fol")
+    suggestions = seat.app.screen.query_one(Suggestions)
+    await seat.until(lambda: suggestions.display, "the folder is offered")
+    await seat.press("down", "enter", "a")
+    await seat.until(lambda: suggestions.display, "the file in it is offered")
+    await seat.press("tab")
+    assert seat.app.screen.query_one(Input).value == "folder/another"
+    await seat.press("ctrl+u", *"other", "enter")
     await shows(seat, 8)
     assert seat.app.state.files == [str(Path("other").absolute())]
 
@@ -100,6 +111,12 @@ async def _(seat: Seat, key: str) -> None:
     options.highlighted = next(at for at, line in enumerate(lines) if "other.pcapng" in line)
     await seat.press("enter")
     await shows(seat, 8)
+    await seat.press(key)
+    await seat.until(lambda: seat.app.screen.query_one(OptionList).option_count > 5, "they are listed once more")
+    options = seat.app.screen.query_one(OptionList)
+    options.highlighted = next(at for at, each in enumerate(options.options) if "another" in str(each.prompt))
+    await seat.press("enter")
+    assert isinstance(seat.app.screen, AskScreen)
 
 
 @scenario("start.down")

@@ -10,7 +10,7 @@ from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.times import TIME_FORMATS
 from tests.tui.conversation import IDS, conversation
 from tests.tui.scenarios import scenario
-from tests.tui.scripted import Seat, shown
+from tests.tui.scripted import Seat, said, shown
 
 IMEI = "qmi.dms.get_ids.imei"
 
@@ -110,7 +110,7 @@ async def _(seat: Seat, key: str) -> None:
     await seat.press(key)
     assert isinstance(seat.app.screen, AskScreen)
     await seat.press(*"nothing", "enter")
-    assert isinstance(seat.app.screen, AskScreen)
+    assert isinstance(seat.app.screen, AskScreen) and "no field of that name" in said(seat.app)
     await seat.press("ctrl+u", *"qmi.txn".replace(".", " ").split()[0], "full_stop", *"txn", "enter")
     assert isinstance(seat.app.screen, MainScreen) and "qmi.txn" in ids(seat)
 

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from textual.widgets import OptionList
+from functools import partial
+
+from textual.widgets import Input, OptionList
 
 from qmisniff.tui.conditions import How
-from qmisniff.tui.filter_bar import FilterInput, Suggestions
+from qmisniff.tui.filter_bar import FilterInput
 from qmisniff.tui.saved_filters import load_filters, save_filters
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.screens.choose import ChooseScreen
 from qmisniff.tui.screens.main import MainScreen
+from qmisniff.tui.suggestions import Suggestions
 from tests.tui.conversation import IDS, IDS_ASKED, SERVING_ASKED, conversation
 from tests.tui.scenarios import scenario
-from tests.tui.scripted import Seat
+from tests.tui.scripted import Seat, said
 
 
 async def typed(seat: Seat, text: str) -> Suggestions:
@@ -112,6 +115,12 @@ async def _(seat: Seat, key: str) -> None:
     assert seat.main.bar.text == ""
 
 
+def applied(seat: Seat, text: str) -> bool:
+    """Whether this filter is the one in use."""
+    chosen = seat.session.sieve.filter
+    return chosen is not None and chosen.text == text
+
+
 @scenario("filter.apply_as")
 async def _(seat: Seat, key: str) -> None:
     imei = 'qmi.dms.get_ids.imei == "001012345678901"'
@@ -134,12 +143,7 @@ async def _(seat: Seat, key: str) -> None:
         assert options.outer_size.width >= len(f"Apply as filter: {imei}") + 6  # what will be applied is read in full
         await seat.press(str(letter))
         assert isinstance(seat.app.screen, MainScreen)
-        for _ in range(100):
-            if (chosen := seat.session.sieve.filter) is not None and chosen.text == expected[how]:
-                break
-            await seat.pilot.pause(0.02)
-        else:
-            raise AssertionError(how)
+        await seat.until(partial(applied, seat, expected[how]), how.name)
 
 
 @scenario("filter.prepare_as")
@@ -159,13 +163,13 @@ async def _(seat: Seat, key: str) -> None:
     await seat.press(key)
     assert isinstance(seat.app.screen, AskScreen)
     await seat.press("enter")
-    assert isinstance(seat.app.screen, AskScreen)  # without a name it is not saved
+    assert isinstance(seat.app.screen, AskScreen) and said(seat.app) == "Name it."
     await seat.press(*"asks", "enter")
     assert load_filters() == {"asks": "qmi.type == request"}
     await seat.press("X")
     await seat.until(lambda: seat.main.bar.text == "")
     await seat.press(key, *"ask", "enter")
-    assert isinstance(seat.app.screen, AskScreen)  # no filter of that name to forget
+    assert isinstance(seat.app.screen, AskScreen) and said(seat.app) == "No filter has that name."
     await seat.press("s", "enter")
     assert load_filters() == {}
 
@@ -209,6 +213,44 @@ async def _(seat: Seat, key: str) -> None:
     await choosing(seat)
     await seat.press("down", "down", key, "enter")
     await seat.until(lambda: seat.main.bar.text != "")
+
+
+@scenario("ask.take")
+async def _(seat: Seat, key: str) -> None:
+    suggestions = await asked_for_a_column(seat, "imei")
+    assert suggestions.option_count > 1 and suggestions.highlighted is None
+    await seat.press(key, key)
+    chosen = seat.app.screen.query_one(Input).value
+    assert chosen.startswith("qmi.") and "imei" in chosen and not suggestions.display
+    await seat.press("enter")
+    assert isinstance(seat.app.screen, MainScreen) and chosen in [column.id for column in seat.packets.columns]
+
+
+@scenario("ask.down")
+async def _(seat: Seat, key: str) -> None:
+    suggestions = await asked_for_a_column(seat, "get_ids.imei")
+    await seat.press(key, key)
+    assert suggestions.highlighted == 1
+    await seat.press("enter")  # the chosen one is the answer
+    added = [column.id for column in seat.packets.columns if "." in column.id]
+    assert isinstance(seat.app.screen, MainScreen) and added == ["qmi.dms.get_ids.imei_software_version"]
+
+
+@scenario("ask.up")
+async def _(seat: Seat, key: str) -> None:
+    suggestions = await asked_for_a_column(seat, "get_ids.imei")
+    await seat.press("down", "down", key)
+    assert suggestions.highlighted == 0
+
+
+async def asked_for_a_column(seat: Seat, text: str) -> Suggestions:
+    """Be asked for the field of a column, and type."""
+    await seat.press("A")
+    screen = seat.app.screen
+    assert isinstance(screen, AskScreen)
+    screen.query_one(Input).value = text
+    await seat.until(lambda: screen.query_one(Suggestions).display, "fields are offered")
+    return screen.query_one(Suggestions)
 
 
 @scenario("ask.cancel")

@@ -16,7 +16,7 @@ from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.search import By, Place
 from tests.tui.conversation import IDS, IDS_ASKED, SERVING_ASKED, SERVING_REFUSED, SIGNAL
 from tests.tui.scenarios import scenario
-from tests.tui.scripted import Seat, shown
+from tests.tui.scripted import Seat, said, shown
 
 
 async def arrives(seat: Seat, row: int) -> None:
@@ -72,7 +72,7 @@ async def _(seat: Seat, key: str) -> None:
 @scenario("packet.number")
 async def _(seat: Seat, key: str) -> None:
     await seat.press(key, "9", "enter")
-    assert isinstance(seat.app.screen, AskScreen)  # there is no packet 9
+    assert isinstance(seat.app.screen, AskScreen) and "numbers 1 to 7" in said(seat.app)
     await seat.press("backspace", "5", "enter")
     assert seat.packets.selected == 4
 
@@ -120,7 +120,7 @@ async def _(seat: Seat, key: str) -> None:
     await find(seat, "qmi.error == 94", By.FILTER, Place.LIST)
     await arrives(seat, SERVING_REFUSED)
     await find(seat, "qmi.nothing", By.FILTER, Place.LIST)
-    assert isinstance(seat.app.screen, FindScreen)  # it says what is wrong
+    assert isinstance(seat.app.screen, FindScreen) and "neither a field nor a protocol" in said(seat.app)
     await seat.press("escape")
     await find(seat, "not there", By.TEXT, Place.LIST)
     await seat.pilot.pause(0.1)

@@ -6,12 +6,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from textual._compositor import LayoutUpdate
 from textual.command import CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.screen import Screen
+from textual.widgets import Input, OptionList
 
 from qmisniff.tui.line_pane import LinePane
 from qmisniff.tui.panes import Arrangement, Panes
+from qmisniff.tui.screens.choose import ChooseScreen
 from qmisniff.tui.screens.help import HelpScreen
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
@@ -346,6 +349,31 @@ async def _(seat: Seat, key: str) -> None:
     await seat.until(lambda: help_scroll(seat) == 1)
 
 
+@scenario("help.page_down")
+async def _(seat: Seat, key: str) -> None:
+    await (await help_(seat)).press(key)
+    page = seat.app.screen.query_one("VerticalScroll").scrollable_content_region.height
+    await seat.until(lambda: help_scroll(seat) == page)
+
+
+@scenario("help.page_up")
+async def _(seat: Seat, key: str) -> None:
+    await (await help_(seat)).press("pagedown", "down", key)
+    await seat.until(lambda: help_scroll(seat) == 1)
+
+
+@scenario("help.last")
+async def _(seat: Seat, key: str) -> None:
+    await (await help_(seat)).press(key)
+    await seat.until(lambda: help_scroll(seat) == seat.app.screen.query_one("VerticalScroll").max_scroll_y > 1)
+
+
+@scenario("help.first")
+async def _(seat: Seat, key: str) -> None:
+    await (await help_(seat)).press("end", key)
+    await seat.until(lambda: help_scroll(seat) == 0)
+
+
 # ---- the question on leaving ----
 
 
@@ -395,6 +423,35 @@ async def _(seat: Seat, key: str) -> None:
 async def _(seat: Seat, key: str) -> None:
     await seat.press(key)
     assert isinstance(seat.app.screen, CommandPalette)
+
+
+@scenario("pane.menu")
+async def _(seat: Seat, key: str) -> None:
+    await seat.select(IDS)
+    await seat.press(key)
+    menu = seat.app.screen
+    assert isinstance(menu, ChooseScreen)
+    titles = [str(option.prompt).partition(" ")[2] for option in menu.query_one(OptionList).options]
+    assert {"Apply as filter", "Copy", "Follow", "Comment", "Add column"} <= set(titles)
+    await seat.press(str(1 + titles.index("Mark")))
+    assert seat.app.screen is seat.main and seat.session.notes.marked == {IDS}
+    await seat.press(key, "escape")
+    assert seat.app.screen is seat.main
+
+
+@scenario("app.redraw")
+async def _(seat: Seat, key: str) -> None:
+    painted: list[object] = []
+    display = seat.app._display
+
+    def record(screen: Screen[object], update: object) -> None:
+        painted.append(update)
+        display(screen, update)  # type: ignore[arg-type]
+
+    setattr(seat.app, "_display", record)  # noqa: B010 - a method
+    await seat.press(key)
+    whole = seat.app.screen.region
+    await seat.until(lambda: any(isinstance(each, LayoutUpdate) and each.region == whole for each in painted), "all")
 
 
 @scenario("app.theme")

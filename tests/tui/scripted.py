@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+from textual.app import App
 from textual.command import Command as CommandOption
 from textual.command import CommandList, CommandPalette
 from textual.pilot import Pilot
@@ -27,12 +29,32 @@ from qmisniff.tui.detail_tree import DetailTree
 from qmisniff.tui.guard import GuardedDissector
 from qmisniff.tui.packet_list import PacketList
 from qmisniff.tui.recording import TemporaryRecording
+from qmisniff.tui.said import Said
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.session import Session
 from qmisniff.tui.status import StatusLine
 from tests.tui.conversation import conversation
+from tests.tui.tmux import PATIENCE_S
 
 PALETTE = "palette:"  # stands for a key where a command is chosen by its name
+
+
+def wait(condition: Callable[[], object]) -> None:
+    """Wait, where no screen is, until something is true; fail when it never is."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"never became true: {condition}"
+        time.sleep(0.01)
+
+
+async def until(condition: Callable[[], object], pilot: Pilot[Any], what: str = "") -> None:
+    """Wait in front of a screen until something is true; fail when it never is."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"never became true: {what or condition}"
+        await asyncio.sleep(0.01)
+    if pilot.app.return_code is None:
+        await pilot.pause()
 
 
 class Script:
@@ -99,14 +121,8 @@ class Seat:
         self.field_line = self.main.query_one("#field", StatusLine)
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
-        """Wait until something is true; fail after five seconds."""
-        for _ in range(500):
-            if condition():
-                if self.app.return_code is None:
-                    await self.pilot.pause()
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"never became true: {what or condition}")
+        """Wait until something is true; fail when it never is."""
+        await until(condition, self.pilot, what)
 
     async def press(self, *keys: str) -> None:
         """Press keys one by one, each seen through before the next; `palette:ID` gives a command from the palette."""
@@ -171,6 +187,11 @@ def _is(option: object, command: Command) -> bool:
 def shown(widget: Widget) -> list[str]:
     """The lines of a widget as they are on the screen."""
     return [widget.render_line(y).text.rstrip() for y in range(widget.size.height)]
+
+
+def said(app: App[None]) -> str:
+    """What the dialog on the screen says of what was typed, as far as it can be seen."""
+    return " ".join(line.strip() for each in app.screen.query(Said) if each.display for line in shown(each))
 
 
 @cache

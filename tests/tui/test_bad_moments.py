@@ -23,7 +23,7 @@ from qmisniff.tui.opening import Opener
 from qmisniff.tui.screens.main import MainScreen
 from tests.tui.conversation import IDS, conversation
 from tests.tui.scenes_captures import capture
-from tests.tui.scripted import seated, shown
+from tests.tui.scripted import said, seated, shown, until
 
 
 async def test_the_source_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +98,11 @@ def test_a_summary_that_cannot_be_made_is_one_of_the_bug() -> None:
     assert found.severity is Severity.ERROR and "dissector bug" in found.info
 
 
+def shows_all(app: QmisniffApp) -> bool:
+    """Whether the eight packets of `capture` are listed."""
+    return isinstance(app.screen, MainScreen) and len(app.screen.packets.rows) == 8
+
+
 async def test_a_definition_that_breaks_while_it_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = config_dir() / "dissectors"
@@ -106,13 +111,9 @@ async def test_a_definition_that_breaks_while_it_is_open(tmp_path: Path, monkeyp
     registry = open_registry([])
     app = QmisniffApp(Opener(registry).file(capture()), registry)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        for _ in range(200):
-            await pilot.pause(0.02)
-            screen = app.screen
-            if isinstance(screen, MainScreen) and len(screen.packets.rows) == 8 and app._notifications:
-                break
+        await until(lambda: shows_all(app) and len(app._notifications) > 0, pilot)
         assert any("dms.yaml" in each.message for each in app._notifications)
-        assert any("Get IDs" in line for line in shown(screen.query_one("#packets")))  # the shipped one instead
+        assert any("Get IDs" in line for line in shown(app.screen.query_one("#packets")))  # the shipped one instead
 
 
 async def test_the_file_is_cut_while_it_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,17 +123,8 @@ async def test_the_file_is_cut_while_it_is_open(tmp_path: Path, monkeypatch: pyt
     session = Opener(registry).file(path)
     app = QmisniffApp(session, registry)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        for _ in range(200):
-            await pilot.pause(0.02)
-            screen = app.screen
-            if isinstance(screen, MainScreen) and len(screen.packets.rows) == 8:
-                break
+        await until(lambda: shows_all(app), pilot)
         path.write_bytes(path.read_bytes()[:-100])
         await pilot.press("end", "home", "ctrl+s", *"x", "enter")
-        for _ in range(100):
-            await pilot.pause(0.02)
-            if "no longer" in str(app.screen.query("#said").first().render()):
-                break
-        else:
-            raise AssertionError("it is not said")
+        await until(lambda: "no longer" in said(app), pilot)
         assert not any(each.name.endswith("x") for each in tmp_path.iterdir())

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from qmisniff.field import Field, FieldSpec, Kind, Problem, Severity
+from qmisniff.tui.screens.choose import ChooseScreen
 from tests.tui.conversation import IDS, IDS_ASKED, SERVING_REFUSED, SIGNAL
 from tests.tui.scripted import seated, shown
 
@@ -119,3 +120,22 @@ async def test_a_bare_message_as_large_as_its_frame_is_not_hidden_by_it() -> Non
         seat.details.select_at(3)
         assert seat.details.names[seat.details.cursor_line] in ("frame", "qmi")
         seat.details.select_at(9)  # beyond everything: nothing happens
+
+
+async def test_a_right_click_offers_what_can_be_done_with_the_field() -> None:
+    async with seated() as seat:
+        await seat.select(IDS)
+        line = seat.details.names.index("qmi.service")
+        await seat.pilot.click(seat.details, offset=(0, line), button=3)
+        await seat.until(lambda: isinstance(seat.app.screen, ChooseScreen), "the menu")
+        assert seat.details.cursor_line == line and seat.details.has_focus
+        await seat.press("1", "1")  # apply as filter, selected
+        await seat.until(lambda: len(seat.packets.rows) == 2, "the filter is applied")
+        assert seat.main.bar.text == "qmi.service == 2"
+
+
+async def test_a_right_click_on_a_column_title_does_not_sort() -> None:
+    async with seated() as seat:
+        await seat.pilot.click(seat.packets, offset=(10, 0), button=3)
+        await seat.until(lambda: isinstance(seat.app.screen, ChooseScreen), "the menu")
+        assert seat.packets.order is None

@@ -23,6 +23,8 @@ from qmisniff.tui.feed import Feed, FileInput, Input, LiveInput, PipeInput, Prog
 from qmisniff.tui.recording import Recording, TemporaryRecording
 from tests.factories import qmi
 from tests.tui.conversation import IDS, IDS_ASKED, conversation, from_modem
+from tests.tui.scripted import wait
+from tests.tui.tmux import PATIENCE_S
 
 
 def capture(frames: list[Frame], lost: int | None = None) -> bytes:
@@ -32,15 +34,6 @@ def capture(frames: list[Frame], lost: int | None = None) -> bytes:
     if lost is not None:
         writer.close(lost)
     return stream.getvalue()
-
-
-def wait(condition: object) -> None:
-    assert callable(condition)
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("never became true")
 
 
 def fed(source: Input | FileInput, recording: Recording | None = None) -> tuple[Store, Feed]:
@@ -176,7 +169,7 @@ def test_a_source_that_takes_its_time_is_closed_all_the_same() -> None:
     tap = Tap(conversation())
     tap.ready.clear()
     store, feed = fed(LiveInput(tap, "tap"))
-    assert tap.opened.wait(5)
+    assert tap.opened.wait(PATIENCE_S)
     assert not feed.progress.started
     assert not feed.stop(0.05)  # it cannot be stopped while it is being opened
     tap.ready.set()
@@ -287,7 +280,8 @@ def test_a_pipe_that_gives_something_else(pipe: tuple[int, io.RawIOBase]) -> Non
 
 
 def test_nobody_s_thread_is_left(pipe: tuple[int, io.RawIOBase]) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     _, feed = fed(PipeInput(pipe[0], "pipe"))
+    assert set(threading.enumerate()) - before
     feed.stop()
-    assert threading.active_count() == before
+    assert not set(threading.enumerate()) - before

@@ -44,13 +44,14 @@ def test_picture(name: str, theme: str, snap_compare: Compare) -> None:
         while main.standing().progress.running or len(main.packets.rows) < len(conversation()):
             await pilot.pause(0.05)
         main.packets.move_to_row(IDS)
-        await pilot.pause(0.3)  # the line above the panes is written ten times a second
+        main.pull(always=True)
         await pilot.press(*keys)
         while main.bar._checking:
             await pilot.pause(0.05)
         for line in pilot.app.screen.query(Input):
             line.cursor_blink = False
-        await pilot.pause(0.3)
+        main.pull(always=True)  # the line above the panes is written ten times a second
+        await pilot.pause()
 
     try:
         assert snap_compare(QmisniffApp(session, session.dissector.registry), terminal_size=size, run_before=look)

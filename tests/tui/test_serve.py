@@ -156,7 +156,16 @@ def test_a_port_that_is_taken_is_one_line(capsys: pytest.CaptureFixture[str]) ->
     assert line.startswith("qmisniff: ") and "(try another --port or --host)" in line
 
 
-def test_what_cannot_be_served() -> None:
-    assert main(["serve", "-"]) == 2
-    with pytest.raises(SystemExit):
-        main(["serve", "--port", "99999", str(SAMPLE)])
+@pytest.mark.parametrize(("arguments", "code", "words"), [
+    (["-"], 2, "cannot be shown standard input"),
+    (["--port", "99999", str(SAMPLE)], 2, "'99999' is no port"),
+    (["nowhere.pcapng"], 2, "nowhere.pcapng: No such file or directory"),
+    ([__file__], 2, "not a capture file"),
+    (["-i", "nothing"], 2, "there is no source 'nothing'"),
+    (["-i", "usbmon63"], 3, ""),
+    (["-i", "kernel", str(SAMPLE)], 2, "a file and a source at once"),
+])  # fmt: skip
+def test_what_cannot_be_served(arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *arguments]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("qmisniff: ") and words in line

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,14 @@ from qmisniff.tui.recording import Recording, TemporaryRecording
 from qmisniff.tui.session import Session
 from tests.capture.test_backends import Scripted
 from tests.tui.conversation import conversation
-from tests.tui.scripted import Script, dissector
+from tests.tui.scripted import Script, dissector, wait
 
 
 def session(recording: Recording | None) -> tuple[Session, Script]:
     script = Script(conversation())
     made = Session(script, dissector(), recording)
     made.feed.start()
-    for _ in range(500):
-        if len(made.store) == 7:
-            break
-        time.sleep(0.01)
+    wait(lambda: len(made.store) == 7)
     return made, script
 
 
@@ -60,8 +56,7 @@ def test_packets_after_the_save_are_unsaved(tmp_path: Path) -> None:
     live, script = session(TemporaryRecording(tmp_path))
     live.save(tmp_path / "mine")
     script.give(conversation())
-    while len(live.store) < 14:
-        time.sleep(0.01)
+    wait(lambda: len(live.store) == 14)
     assert live.unsaved == 7
     assert live.close() is not None
 
@@ -74,8 +69,7 @@ def test_what_goes_to_a_file_of_the_user_s_need_not_be_saved(tmp_path: Path) -> 
         live.save(path)  # what comes after would go to a file that is no more
     live.save(tmp_path / "copy")
     script.give(conversation())
-    while len(live.store) < 14:
-        time.sleep(0.01)
+    wait(lambda: len(live.store) == 14)
     assert live.close() is None and live.error is None
     with path.open("rb") as stream:
         assert len(list(Reader(stream))) == 14

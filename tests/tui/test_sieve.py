@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -12,16 +11,19 @@ from qmisniff.filter.compile import Found
 from qmisniff.store import Store
 from qmisniff.tui.sieve import Prefix, Sieve
 from tests.tui.conversation import IDS, IDS_ASKED, SERVING_ASKED, SERVING_REFUSED, SIGNAL, conversation
-from tests.tui.scripted import dissector
+from tests.tui.scripted import dissector, wait
+from tests.tui.tmux import PATIENCE_S
 
 
-def wait(sieve: Sieve, store: Store) -> list[int]:
+def sifted(sieve: Sieve, store: Store) -> list[int]:
     """What passes once all rows were asked."""
-    deadline = time.monotonic() + 10
-    while sieve.asked < len(store) or sieve.running:
+
+    def asked() -> bool:
         sieve.step()
-        assert time.monotonic() < deadline and not sieve.problem, sieve.problem
-        time.sleep(0.002)
+        assert not sieve.problem, sieve.problem
+        return sieve.asked == len(store) and not sieve.running
+
+    wait(asked)
     return list(sieve.rows)
 
 
@@ -40,10 +42,10 @@ def test_rows_that_come_later_are_asked_too() -> None:
     store = filled()
     sieve = Sieve(store, dissector())
     sieve.use(compile_filter("qmi.type == response", dissector().registry))
-    assert wait(sieve, store) == [IDS, SERVING_REFUSED]
+    assert sifted(sieve, store) == [IDS, SERVING_REFUSED]
     before = sieve.rows
     store.extend(conversation())
-    assert wait(sieve, store) == [IDS, SERVING_REFUSED, IDS + 7, SERVING_REFUSED + 7]
+    assert sifted(sieve, store) == [IDS, SERVING_REFUSED, IDS + 7, SERVING_REFUSED + 7]
     assert list(before) == [IDS, SERVING_REFUSED]  # what was handed out does not change
 
 
@@ -54,11 +56,11 @@ def test_a_request_that_is_answered_later_is_asked_again() -> None:
     unanswered, answered = (Sieve(store, dissector()) for _ in range(2))
     unanswered.use(compile_filter("qmi.type == request && !qmi.response_in", dissector().registry))
     answered.use(compile_filter("qmi.response_in", dissector().registry))
-    assert (wait(unanswered, store), wait(answered, store)) == ([IDS_ASKED], [])
+    assert (sifted(unanswered, store), sifted(answered, store)) == ([IDS_ASKED], [])
     store.extend(frames[IDS_ASKED + 1 : SERVING_ASKED + 1])
-    assert (wait(unanswered, store), wait(answered, store)) == ([SERVING_ASKED], [IDS_ASKED])
+    assert (sifted(unanswered, store), sifted(answered, store)) == ([SERVING_ASKED], [IDS_ASKED])
     store.extend(frames[SERVING_ASKED + 1 :])
-    assert (wait(unanswered, store), wait(answered, store)) == ([], [IDS_ASKED, SERVING_ASKED])
+    assert (sifted(unanswered, store), sifted(answered, store)) == ([], [IDS_ASKED, SERVING_ASKED])
 
 
 class Slow:
@@ -76,7 +78,7 @@ class Slow:
     ) -> Iterator[Found]:
         try:
             for row in range(start, len(store)):
-                self.on.acquire(timeout=10)
+                self.on.acquire(timeout=PATIENCE_S)
                 if cancel():
                     return
                 yield Found([row], row + 1)
@@ -89,14 +91,12 @@ def test_a_newer_filter_ends_an_older_one_and_results_come_piece_by_piece() -> N
     sieve = Sieve(store, dissector())
     sieve.use(cast(Filter, slow))
     slow.on.release(2)
-    deadline = time.monotonic() + 10
-    while sieve.asked < 2 and time.monotonic() < deadline:
-        time.sleep(0.002)
+    wait(lambda: sieve.asked == 2)
     assert list(sieve.rows) == [0, 1] and sieve.running
     sieve.use(compile_filter("qmi.type == indication", dissector().registry))
-    assert wait(sieve, store) == [SIGNAL]
+    assert sifted(sieve, store) == [SIGNAL]
     slow.on.release()
-    assert slow.ended.wait(10)
+    assert slow.ended.wait(PATIENCE_S)
     assert list(sieve.rows) == [SIGNAL]
 
 
@@ -108,9 +108,7 @@ def test_a_packet_that_breaks_the_filter_is_said_and_what_passed_stays() -> None
 
     sieve = Sieve(filled(), dissector())
     sieve.use(cast(Filter, Broken()))
-    deadline = time.monotonic() + 10
-    while sieve.running and time.monotonic() < deadline:
-        time.sleep(0.002)
+    wait(lambda: not sieve.running)
     assert sieve.problem == "the filter stopped at packet 4: ValueError: odd"
     assert list(sieve.rows) == [0, 1]
     sieve.step()

@@ -86,16 +86,32 @@ def test_the_sample_shows_the_imei_and_its_bytes(terminal: Terminal) -> None:
 def test_a_capture_through_a_pipe_is_followed_and_can_be_left(terminal: Terminal, tmp_path: Path) -> None:
     path = conversation_file(tmp_path)
     size = path.stat().st_size
-    terminal.run(f"(head -c {size - 400} {path}; sleep 2; tail -c 400 {path}; sleep 8) | {PROGRAM} tui -")
+    os.mkfifo(tmp_path / "go")
+    terminal.run(f"(head -c {size - 400} {path}; cat go; tail -c 400 {path}; cat go) | {PROGRAM} tui -")
     terminal.until(lambda text: "standard input (live)" in text and "Get IDs" in text)
+    (tmp_path / "go").write_text("")
     terminal.until(lambda text: "Signal Info" in text and "following" in text)  # it came later, and is selected
     terminal.press("k")
     terminal.until(lambda text: "not following" in text)
     terminal.press("q")
     terminal.until(lambda text: "7 packets are not saved" in text)
     terminal.press("C-n")
+    (tmp_path / "go").write_text("")
     terminal.until(lambda text: "exit code 0" in text)
     assert not list(tmp_path.glob("qmisniff-*.pcapng"))
+
+
+def test_what_another_program_writes_on_the_screen_is_painted_over(terminal: Terminal, tmp_path: Path) -> None:
+    path = conversation_file(tmp_path)
+    os.mkfifo(tmp_path / "go")
+    terminal.run(f"(cat {path}; cat go; printf '\\nnoise' >&2; cat go; printf '\\nnoise' >&2) | {PROGRAM} tui -")
+    terminal.until(lambda text: "7 received" in text)
+    (tmp_path / "go").write_text("")
+    terminal.until(lambda text: "noise" in text)
+    terminal.press("C-l")
+    terminal.until(lambda text: "noise" not in text and "7 received" in text)
+    (tmp_path / "go").write_text("")
+    terminal.until(lambda text: "(stopped)" in text and "noise" not in text)  # the end is its last word
 
 
 def test_a_capture_can_be_written_while_it_is_looked_at(terminal: Terminal, tmp_path: Path) -> None:

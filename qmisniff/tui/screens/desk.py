@@ -28,6 +28,7 @@ from qmisniff.tui.times import DEFAULT, TIME_FORMATS
 
 UPDATES_PER_S = 10
 _COMMENT = FieldSpec("", "Comment", Kind.STRING)
+_LAST_WORDS_S = 0.5  # between the end of a pipe and what its writer says about it
 
 
 class Desk(Screen[None], inherit_bindings=False):
@@ -93,6 +94,8 @@ class Desk(Screen[None], inherit_bindings=False):
             self.notify(plain(sieve.problem), severity="error", markup=False, timeout=15)
         if not now.progress.running and (before is None or before.progress.running):
             self.run_worker(self._read_notes, thread=True, exit_on_error=False)
+            if self.session.feed.live:  # ssh, or who captures at the other end of a pipe, has said so on the screen
+                self.set_timer(_LAST_WORDS_S, lambda: self.refresh(layout=True))
         self._standing = now
         self.packets.empty_text = _empty_text(self.session.feed.name, now)
         self.show_more(sieve.rows if self.paused is None else self.paused)

@@ -77,7 +77,7 @@ class Filtering(Desk):
         """Choose one of the filters that have a name."""
         filters = load_filters()
         if not filters:
-            self.notify("No filter has been saved yet.", timeout=3)
+            self.notify("No filter has been saved yet: D saves the one that is typed.", timeout=3)
             return
 
         def chosen(at: int | None) -> None:

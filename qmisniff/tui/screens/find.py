@@ -6,13 +6,13 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label
+from textual.widgets import Input
 
 from qmisniff.definitions import Registry
 from qmisniff.errors import UsageError
-from qmisniff.printable import plain
 from qmisniff.tui import commands
 from qmisniff.tui.choice import Choice, Choices
+from qmisniff.tui.said import Said
 from qmisniff.tui.search import By, Place, Search, Wanted
 
 
@@ -26,8 +26,6 @@ class FindScreen(ModalScreen[Search | None], inherit_bindings=False):
     FindScreen {
         align: center middle;
         #question { width: 64; max-width: 100%; height: auto; max-height: 100%; border: round $primary; padding: 0 1; }
-        #said { color: $text-error; height: auto; width: 1fr; }
-        #said:empty { display: none; }
         Horizontal { height: auto; }
         RadioSet { border: none; width: 1fr; height: auto; padding: 0; background: $background; }
     }
@@ -49,7 +47,7 @@ class FindScreen(ModalScreen[Search | None], inherit_bindings=False):
                 with Choices(id="place", compact=True):
                     for place in Place:
                         yield Choice(f"in the {place.value}", place is self._before.place)
-            yield Label("", id="said", markup=False)
+            yield Said()
 
     def on_input_submitted(self) -> None:
         self._search()
@@ -63,7 +61,7 @@ class FindScreen(ModalScreen[Search | None], inherit_bindings=False):
         try:
             found = Search(Wanted(self.query_one(Input).value, by, place), self._registry)
         except UsageError as error:
-            self.query_one("#said", Label).update("\n".join(plain(line) for line in str(error).split("\n")))
+            self.query_one(Said).say(str(error))
             return
         self.dismiss(found)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -17,6 +18,9 @@ from qmisniff.tui.annotations import NOTES
 from qmisniff.tui.commands import is_key
 from qmisniff.tui.row_rules import MARKS
 
+_WIDTH = 84  # as below
+_KEYS = 27  # columns of the keys
+
 
 class HelpScreen(ModalScreen[None], inherit_bindings=False):
     """`keys` are the active bindings of the screen below."""
@@ -28,7 +32,7 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
     HelpScreen {
         align: center middle;
         VerticalScroll {
-            width: 72; max-width: 100%; height: auto; max-height: 100%;
+            width: 84; max-width: 100%; height: auto; max-height: 100%;
             border: round $primary; padding: 0 1;
         }
     }
@@ -47,6 +51,21 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         """Move the text."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
+    def action_scroll_pages(self, pages: int) -> None:
+        """Move the text by what is seen of it."""
+        scroll = self.query_one(VerticalScroll)
+        scroll.scroll_relative(y=pages * scroll.scrollable_content_region.height, animate=False)
+
+    def action_scroll_to_end(self, last: bool) -> None:
+        """Go to the end of the text, or to its beginning."""
+        scroll = self.query_one(VerticalScroll)
+        scroll.scroll_to(y=scroll.max_scroll_y if last else 0, animate=False)
+
+    def _line(self, keys: str, description: str) -> str:
+        """A line of help, or several where the screen is narrow: each is as far to the right as the first."""
+        lines = wrap(description, max(min(_WIDTH, self.app.size.width) - _KEYS - 6, 20))  # the frame, a scroll bar
+        return f"{keys:<{_KEYS}}" + f"\n{'':<{_KEYS}}".join(lines) + "\n"
+
     def _text(self) -> Text:
         groups: dict[str, dict[str, list[str]]] = {}
         for node, binding, _, _ in self._keys.values():
@@ -58,12 +77,13 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
         for title, lines in groups.items():
             text.append(f"{title}\n", "bold")
             for description, keys in lines.items():
-                text.append(f"  {'  '.join(keys):<24} {description}\n")
+                text.append(self._line(f"  {'  '.join(keys)} ", description))
         text.append("Marks in front of a packet\n", "bold")
         for mark, meaning in MARKS.items():
-            text.append(f"  {mark:<24} {meaning}\n")
+            text.append(self._line(f"  {mark} ", meaning))
         for mark, meaning in NOTES.items():
-            text.append(f"  {mark:<24} {meaning}\n")
+            text.append(self._line(f"  {mark} ", meaning))
         text.append("Mouse\n", "bold")
-        text.append("  click, wheel             select, scroll; drag a bar to resize panes\n")
+        text.append(self._line("  click, wheel ", "select, scroll; drag a bar to resize panes"))
+        text.append(self._line("  right click ", "choose what to do with what is there"))
         return text

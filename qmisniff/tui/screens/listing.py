@@ -10,6 +10,7 @@ from functools import partial
 
 from qmisniff.errors import UsageError
 from qmisniff.field import Kind
+from qmisniff.filter.complete import Candidate, containing
 from qmisniff.printable import plain
 from qmisniff.tui import commands
 from qmisniff.tui.coloring import Coloring, load_rules, save_rules
@@ -179,7 +180,11 @@ class Listing(Desk):
         if self.details.has_focus and field is not None and field.spec.name:
             self._add(field.spec.name)
         else:
-            self.app.push_screen(AskScreen("A column for the field", objection=self._no_field), self._add)
+            question = AskScreen("A column for the field", objection=self._no_field, offer=self._offered_fields)
+            self.app.push_screen(question, self._add)
+
+    def _offered_fields(self, part: str) -> list[Candidate]:
+        return [each for each in containing(part.strip(), self.catalogue) if "." in each.text]
 
     def _no_field(self, name: str) -> str:
         spec = self.catalogue.find(name.strip())

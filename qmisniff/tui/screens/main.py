@@ -3,12 +3,22 @@
 
 from __future__ import annotations
 
+from textual import events
+
 from qmisniff.tui import commands
+from qmisniff.tui.commands import offered
 from qmisniff.tui.panes import Arrangement, Shares
+from qmisniff.tui.screens.choose import ChooseScreen
 from qmisniff.tui.screens.copying import Copying
 from qmisniff.tui.screens.listing import Listing
 from qmisniff.tui.screens.noting import Noting
 from qmisniff.tui.screens.viewing import Viewing
+
+_RIGHT = 3  # button of the mouse
+_MENU = (
+    "filter.apply_as", "filter.prepare_as", "packet.partner", "view.follow", "copy.as", "column.add", "mark.toggle",
+    "comment.edit", "packet.ignore", "time.reference",
+)  # fmt: skip
 
 
 class MainScreen(Copying, Listing, Noting, Viewing):
@@ -16,6 +26,22 @@ class MainScreen(Copying, Listing, Noting, Viewing):
 
     OFFERS = commands.PANES
     BINDINGS = commands.bindings(OFFERS)
+
+    def on_click(self, event: events.Click) -> None:
+        if event.button == _RIGHT and event.widget in (self.packets, self.details, self.bytes):
+            self.action_menu()
+
+    def action_menu(self) -> None:
+        """Choose what to do with what is under the cursor."""
+        there = {command.id: (command, node) for command, node in offered(self.app.screen)}
+        choices = [there[each] for each in _MENU]
+
+        async def chosen(at: int | None) -> None:
+            if at is not None:
+                command, node = choices[at]
+                await self.app.run_action(command.action, node)
+
+        self.app.push_screen(ChooseScreen("Menu", [command.title for command, _ in choices]), chosen)
 
     def action_pane(self, step: int) -> None:
         """Go to the next pane, to the one before where negative."""

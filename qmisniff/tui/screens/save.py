@@ -17,6 +17,7 @@ from qmisniff.errors import CaptureFileError
 from qmisniff.printable import plain
 from qmisniff.tui import commands
 from qmisniff.tui.choice import Choice, Choices
+from qmisniff.tui.said import Said
 from qmisniff.tui.session import Session
 
 
@@ -36,8 +37,6 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
             width: 72; max-width: 100%; height: auto; max-height: 100%; overflow-y: auto;
             border: round $primary; padding: 0 1;
         }
-        #said { color: $text-error; height: auto; width: 1fr; }
-        #said:empty { display: none; }
         Horizontal { height: auto; margin-top: 1; }
         RadioSet { border: none; padding: 0; width: 1fr; height: auto; background: $background; }
         Button { margin-right: 2; }
@@ -63,7 +62,7 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
                     yield Choice(f"the {len(self._session.sieve.rows):,} shown")
                     yield Choice(f"the {marked:,} marked")
                 yield Label("Written as the name ends: .txt .json .ndjson .csv, else a capture.", markup=False)
-            yield Label("", id="said", markup=False)
+            yield Said()
             with Horizontal():
                 yield Button("Save", id="save", variant="primary", compact=True)
                 if self._leaving:
@@ -96,7 +95,7 @@ class SaveScreen(ModalScreen[bool], inherit_bindings=False):
 
     def _say(self, text: str) -> None:
         if self.is_current:  # it may have been closed while the file was written
-            self.query_one("#said", Label).update(plain(text))
+            self.query_one(Said).say(text)
 
     def _try(self) -> None:
         name = self.query_one(Input).value.strip()

@@ -25,6 +25,7 @@ from qmisniff.tui.session import Session
 from qmisniff.tui.state import State
 
 Make = Callable[[], Session]
+_OTHER = "other"
 
 
 class StartScreen(Screen[None], inherit_bindings=False):
@@ -75,15 +76,15 @@ class StartScreen(Screen[None], inherit_bindings=False):
         self._heading("Sources")
         for name, ready, text in sources:
             self._offer(f"{name:<12} {'ready' if ready else 'not here'}: {text}", partial(self._opener.source, name))
-        recent = [Path(name) for name in reversed(self._state.files) if Path(name).is_file()]
-        if recent:
-            self._heading("Recent files")
-        for path in recent:
+        self._heading("Files")
+        for path in (Path(name) for name in reversed(self._state.files) if Path(name).is_file()):
             self._offer(str(path), partial(self._opener.file, path))
+        options.add_option(Option("  another ...", id=_OTHER))
         self._heading("Samples")
         for path in sorted(data_dir("captures").glob("*.pcap*")):
             self._offer(path.name, partial(self._opener.file, path))
-        options.highlighted = 1
+        can_run = [at for at, (_, ready, _) in enumerate(sources) if ready]
+        options.highlighted = 1 + can_run[0] if can_run else len(sources) + 2  # below the second heading
 
     def _heading(self, text: str) -> None:
         self.query_one(OptionList).add_option(Option(Text(text, "bold"), disabled=True))
@@ -93,8 +94,11 @@ class StartScreen(Screen[None], inherit_bindings=False):
         line = Text(f"  {plain(text)}", no_wrap=True, overflow="ellipsis")
         self.query_one(OptionList).add_option(Option(line, id=str(len(self._makes) - 1)))
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        self._use(self._makes[int(event.option.id or 0)])
+    async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        if event.option.id == _OTHER:
+            await self.app.run_action("app.open_file")
+        else:
+            self._use(self._makes[int(event.option.id or 0)])
 
     def action_move(self, step: int) -> None:
         """Go up or down."""

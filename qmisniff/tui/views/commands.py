@@ -35,6 +35,9 @@ VALUES: Offers = (Command("values.field", "e", "Field", "Look at another field",
 PROBLEMS: Offers = (Command("problems.stop", "x", "Stop/go on", "Stop looking at packets, or go on", "stop", True),)
 FOLLOW: Offers = (
     Command("follow.extent", "t", "Transaction", "Follow the transaction, or the conversation", "extent", True),
+    Command(
+        "follow.headers", "v", "Headers", "Show the headers around messages too, or leave them out", "headers", True
+    ),
     Command("follow.find", "slash", "Find", "Find a text", "find", True),
     Command("follow.next", "n", "Next", "Find the text again further down", "again(1)", True),
     Command("follow.before", "N", "Previous", "Find the text again further up", "again(-1)"),

@@ -18,6 +18,7 @@ from qmisniff.analysis.follow import same_conversation, same_transaction
 from qmisniff.analysis.rows import Cancel, Cancelled
 from qmisniff.dissect import Dissector
 from qmisniff.export import Detail, open_format
+from qmisniff.export.text import tree_lines
 from qmisniff.store import Store
 from qmisniff.tui.commands import bindings
 from qmisniff.tui.line_pane import LinePane
@@ -28,7 +29,7 @@ from qmisniff.tui.views.view_screen import ViewScreen, counted
 
 MOST = 2000  # packets shown as text; a file has all of them
 _PART = 64  # packets decoded between two looks at whether to go on
-_DETAIL = Detail(tree=True)
+_HEADERS = frozenset({"frame", "tap", "usb", "mbim", "qmux", "qrtr", "qrtr.trailer"})
 
 
 class Followed(NamedTuple):
@@ -112,7 +113,8 @@ def _parts(text: str, sought: str, plain: Style, found: Style) -> Iterator[tuple
 
 
 class FollowScreen(ViewScreen[Followed]):
-    """The conversation of the selected packet, or its transaction, as `qmisniff read -V` prints it."""
+    """The conversation of the selected packet, or its transaction: a line a packet and what it says, with headers all
+    that `qmisniff read -V` prints."""
 
     HELP_TITLE = "Follow"
     OFFERS = commands.FOLLOW
@@ -124,13 +126,14 @@ class FollowScreen(ViewScreen[Followed]):
         self.pane = TextPane()
         self.row = context.selected()
         self.extent = "conversation"
+        self.left_out = _HEADERS
         self.followed = Followed([], [], [])
 
     def body(self) -> Sequence[Widget]:
         return (self.pane,)
 
     def question(self) -> object:
-        return self.extent
+        return self.extent, self.left_out
 
     def parts(self) -> list[tuple[str, str]]:
         count, known = len(self.followed.rows), len(self.followed.starts)
@@ -144,9 +147,10 @@ class FollowScreen(ViewScreen[Followed]):
             found = same_transaction(self.store, self.row).tolist()
         else:
             found = same_conversation(self.store, self.dissector, rows, self.row, cancel).tolist()
+        left_out = self.left_out
         lines: list[str] = []
         starts: list[int] = []
-        for count, text in enumerate(texts(self.store, self.dissector, found[:MOST])):
+        for count, text in enumerate(texts(self.store, self.dissector, found[:MOST], left_out)):
             if count % _PART == 0 and cancel():
                 raise Cancelled
             starts.append(len(lines))
@@ -160,6 +164,11 @@ class FollowScreen(ViewScreen[Followed]):
     def action_extent(self) -> None:
         """Follow the transaction instead of the conversation, or back."""
         self.extent = "transaction" if self.extent == "conversation" else "conversation"
+        self.ask()
+
+    def action_headers(self) -> None:
+        """Show the headers around messages too, or leave them out."""
+        self.left_out = _HEADERS - self.left_out
         self.ask()
 
     def action_find(self) -> None:
@@ -188,19 +197,21 @@ class FollowScreen(ViewScreen[Followed]):
     def action_write(self) -> None:
         """Write the text of all packets to a file."""
         if self.followed.rows:
-            self.write_lines(f"{self.extent}.txt", partial(self._text, self.followed.rows))
+            self.write_lines(f"{self.extent}.txt", partial(self._text, self.followed.rows, self.left_out))
 
-    def _text(self, rows: list[int], path: Path) -> Iterator[str]:
-        for text in texts(self.store, self.dissector, rows):
+    def _text(self, rows: list[int], left_out: frozenset[str], path: Path) -> Iterator[str]:
+        for text in texts(self.store, self.dissector, rows, left_out):
             yield from text
 
 
-def texts(store: Store, dissector: Dissector, rows: Sequence[int]) -> Iterator[list[str]]:
-    """The lines of each packet."""
+def texts(store: Store, dissector: Dissector, rows: Sequence[int], left_out: frozenset[str]) -> Iterator[list[str]]:
+    """The lines of each packet, without the layers of these names."""
     out = io.StringIO()
-    form = open_format("text", dissector, out, _DETAIL)
+    form = open_format("text", dissector, out, Detail())
     for row in rows:
         form.rows(store, [row])
-        yield out.getvalue().splitlines()
+        layers = dissector.tree(store.frame(row), store.context(row)).children
+        shown = [layer for layer in layers if layer.spec.name not in left_out]
+        yield [*out.getvalue().splitlines(), *tree_lines(shown), ""]
         out.seek(0)
         out.truncate()

@@ -12,9 +12,11 @@ from textual.widget import Widget
 from qmisniff.analysis.names import Names
 from qmisniff.analysis.rows import Cancel
 from qmisniff.analysis.table import Table
-from qmisniff.analysis.values import Values, numeric_field, values, values_table
+from qmisniff.analysis.values import NUMBERS, Values, numeric_field, values, values_table
 from qmisniff.errors import UsageError
 from qmisniff.field import Kind
+from qmisniff.filter.catalogue import Catalogue
+from qmisniff.filter.complete import Candidate, containing
 from qmisniff.tui.commands import bindings
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.view_context import ViewContext
@@ -99,4 +101,9 @@ class ValuesScreen(TablesScreen[Found | None]):
                 self.field_name = name.strip()
                 self.anew()
 
-        self.app.push_screen(AskScreen("Field over time", self.field_name, self._objection), take)
+        self.app.push_screen(AskScreen("Field over time", self.field_name, self._objection, self._numbers), take)
+
+    def _numbers(self, part: str) -> list[Candidate]:
+        catalogue = Catalogue(self.dissector.registry)
+        found = ((each, catalogue.find(each.text)) for each in containing(part.strip(), catalogue))
+        return [each for each, spec in found if spec is not None and spec.kind in NUMBERS]

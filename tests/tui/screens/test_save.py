@@ -11,16 +11,12 @@ from qmisniff.capture_file import Reader
 from qmisniff.tui.screens.main import MainScreen
 from qmisniff.tui.screens.save import SaveScreen
 from tests.tui.conversation import conversation
-from tests.tui.scripted import Seat, seated
+from tests.tui.scripted import Seat, said, seated
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def said(seat: Seat) -> str:
-    return str(seat.app.screen.query_one("#said", Label).render())
 
 
 async def fill(seat: Seat, name: str) -> None:
@@ -59,7 +55,7 @@ async def test_a_file_is_replaced_only_when_that_was_said(tmp_path: Path) -> Non
     async with seated(live=True, folder=tmp_path) as seat:
         await seat.press("ctrl+s")
         await fill(seat, "mine.pcapng")
-        assert "mine.pcapng exists" in said(seat)
+        assert "mine.pcapng exists" in said(seat.app)
         assert Path("mine.pcapng").read_bytes() == b"precious"
         await seat.press("enter")
         await seat.until(lambda: isinstance(seat.app.screen, MainScreen))
@@ -77,7 +73,7 @@ async def test_a_place_that_cannot_be_written_is_told_and_another_can_be_named(
     async with seated(live=True, folder=tmp_path) as seat:
         await seat.press("q")
         await fill(seat, name)
-        await seat.until(lambda: words in said(seat), words)
+        await seat.until(lambda: words in said(seat.app), words)
         await fill(seat, "mine.pcapng")
         await left(seat)
     assert Path("mine.pcapng").exists()

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+from textual.widgets import Input
+
+from qmisniff.export import Detail, open_format
 from qmisniff.tui.screens.ask import AskScreen
+from qmisniff.tui.suggestions import Suggestions
 from qmisniff.tui.views.conversations import ConversationsScreen
 from qmisniff.tui.views.follow import FollowScreen
 from qmisniff.tui.views.problems import ProblemsScreen
@@ -16,7 +21,7 @@ from qmisniff.tui.views.transactions import TransactionsScreen
 from qmisniff.tui.views.values import ValuesScreen
 from tests.tui.conversation import IDS, IDS_ASKED, SERVING_ASKED, SERVING_REFUSED, SIGNAL
 from tests.tui.scenarios import scenario
-from tests.tui.scripted import Seat, shown
+from tests.tui.scripted import Seat, said, shown
 from tests.tui.views.opened import answered, cells, opened
 
 RSRP = "qmi.nas.signal_info.lte.rsrp"
@@ -211,7 +216,7 @@ async def _(seat: Seat, key: str) -> None:
     assert [row["message"] for row in json.loads(Path("pairs.json").read_text())] == ["Get IDs", "Get Serving System"]
     await seat.press(key)
     await typed(seat, "pairs.json")
-    assert isinstance(seat.app.screen, AskScreen)  # a file that is there stays as it is
+    assert isinstance(seat.app.screen, AskScreen) and "exists" in said(seat.app)
     await typed(seat, "pairs.csv")
     await seat.until(lambda: Path("pairs.csv").exists() and Path("pairs.csv").read_text().count("\n") == 3, "as CSV")
     assert Path("pairs.csv").read_text().startswith("request,service,service_id,message,")
@@ -242,8 +247,11 @@ async def _(seat: Seat, key: str) -> None:
     assert isinstance(screen, ValuesScreen)
     await seat.press("escape", key)
     await typed(seat, "qmi.nas.nothing")
-    assert isinstance(seat.app.screen, AskScreen)  # there is no such field
-    await typed(seat, "qmi.txn")
+    assert isinstance(seat.app.screen, AskScreen) and "there is no field" in said(seat.app)
+    question = seat.app.screen.query_one(Suggestions)
+    seat.app.screen.query_one(Input).value = "mi.tx"
+    await seat.until(lambda: question.display and question.option_count == 1, "the only field")
+    await seat.press("down", "enter")
     await seat.until(lambda: screen.pane.table is not None and screen.pane.table.length == 5, "its values")
     assert cells(screen, "value") == ["1", "1", "2", "2", "1"]
 
@@ -270,6 +278,22 @@ async def _(seat: Seat, key: str) -> None:
     await seat.until(lambda: screen.followed.rows == [SERVING_ASKED, SERVING_REFUSED], "the transaction")
 
 
+@scenario("follow.headers")
+async def _(seat: Seat, key: str) -> None:
+    screen = await following(seat)
+    without = screen.pane.lines
+    layers = [line.partition(":")[0] for line in without if line and not line.startswith(" ")]
+    assert layers == ["QMI"] * 3, layers
+    await seat.press(key)
+    await seat.until(lambda: len(screen.pane.lines) > len(without), "headers")
+    assert sum(line.startswith("QRTR: DATA") for line in screen.pane.lines) == 3
+    out = io.StringIO()
+    open_format("text", seat.session.dissector, out, Detail(tree=True)).rows(seat.session.store, screen.followed.rows)
+    assert list(screen.pane.lines) == out.getvalue().splitlines()  # as `read -V` prints them
+    await seat.press(key)
+    await seat.until(lambda: screen.pane.lines == without, "none once more")
+
+
 @scenario("follow.find")
 async def _(seat: Seat, key: str) -> None:
     screen = await following(seat)
@@ -281,10 +305,10 @@ async def _(seat: Seat, key: str) -> None:
 @scenario("follow.next")
 async def _(seat: Seat, key: str) -> None:
     screen = await following(seat)
-    screen.pane.seek("QRTR: DATA", 1)
+    screen.pane.seek("    Service: ", 1)
     first = screen.pane.cursor_line
     await seat.press(key, key)
-    assert screen.pane.lines[screen.pane.cursor_line].startswith("QRTR: DATA") and screen.pane.cursor_line > first
+    assert screen.pane.lines[screen.pane.cursor_line].startswith("    Service: ") and screen.pane.cursor_line > first
     await seat.press(key)
     assert screen.pane.cursor_line == first  # round again
 
@@ -292,7 +316,7 @@ async def _(seat: Seat, key: str) -> None:
 @scenario("follow.before")
 async def _(seat: Seat, key: str) -> None:
     screen = await following(seat)
-    screen.pane.seek("QRTR: DATA", 1)
+    screen.pane.seek("    Service: ", 1)
     first = screen.pane.cursor_line
     await seat.press(key)
     assert screen.pane.cursor_line > first  # the last one
