@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -40,7 +39,6 @@ def available() -> bool:
     return shutil.which("tshark") is not None
 
 
-@cache
 def tshark() -> str:
     """The program; the tests of this folder need it."""
     found = shutil.which("tshark")
