@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The same in Wireshark 4.4, whose Lua is 5.4: whole numbers and fractions are two types there, and filters have changed."""
+"""The same in Wireshark 4.4: its Lua is 5.4, where whole numbers and fractions are two types; filters have changed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from tests.differential.corpus import registry
 from tests.lua import test_agreement, test_filters, test_links, test_usb
 from tests.lua.test_filters import disagreements
 from tests.lua.tshark import export, save
+from tests.readers import test_foreign
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "qmisniff-lab")
 PROGRAMS = CACHE / "wireshark-4.4" / "bin"
-# Filters that mean something else since 4.2: `48` is no longer the byte 0x48 but 48, `not in` wants the field to be there,
-# count() of no field is 0, text is counted and cut in characters.
+# Filters that have come to mean something else: `48` is no longer the byte 0x48 but 48, `not in` wants the field to be
+# there, count() of no field is 0, text is counted and cut in characters.
 CHANGED = ("== 48", "& 40", "& 80", "not in", "count(", "len(qmi.wds.get_current_settings.profile_name)", "[-1] == a9")
 
 pytestmark = pytest.mark.skipif(not PROGRAMS.is_dir(), reason="there is no Wireshark 4.4 (tests/setup-debian)")
@@ -34,6 +35,7 @@ test_exported_pdus = test_links.test_exported_pdus
 test_qmux_in_usb = test_links.test_qmux_in_usb
 test_qmux_in_mbim_in_usb = test_links.test_qmux_in_mbim_in_usb
 test_usb_samples = test_usb.test_samples
+test_read_through_tshark = test_foreign.test_the_packets_are_those_of_the_original
 
 
 @pytest.fixture(autouse=True)
