@@ -170,7 +170,7 @@ class Writer:
                 self.stretch(kind, path, target)
             case StructType():
                 heading = Open(spec_of(path, kind, self.enums), "None", target, self.var())
-                self.run.append(heading)
+                self.heading(heading)
                 self.struct(kind, path, heading.var)
                 self.run.append(Close(heading.var))
             case Array():
@@ -182,6 +182,12 @@ class Writer:
             case Choice():
                 raise TypeError("layouts of a choice are compiled one by one")
         return ""
+
+    def heading(self, item: Open) -> None:
+        """A careful writer leaves it there even where nothing below it fits."""
+        self.run.append(item)
+        if self.careful:
+            self.flush()
 
     def struct(self, kind: StructType, path: str, target: str) -> None:
         self.scopes.append({})

@@ -51,6 +51,6 @@ class TreeWriter(Writer):
             self.value(kind, path, target)
             return
         heading = Open(FieldSpec("", path.rpartition(".")[2], Kind.NONE), index, target, self.var())
-        self.run.append(heading)
+        self.heading(heading)
         self.struct(kind, path, heading.var)
         self.run.append(Close(heading.var))

@@ -95,7 +95,11 @@ def test_every_construct(tmp_path: Path) -> None:
     definitions = Registry([tmp_path])
     service = definitions.service(199)
     assert service is not None, definitions.problems
-    frames = list(conversation(definitions, list(cases_of(service)), range(200)))
+    every, rng = list(cases_of(service)), random.Random(20_265)
+    frames = list(conversation(definitions, every, range(200)))
+    ends_before_a_struct = factories.qmi(0, 1, 1, factories.tlv(0x1D, b"\1"))
+    for damaged in (ends_before_a_struct, *(mutate(rng, sample(rng.choice(every), seed).data) for seed in range(600))):
+        frames.append(factories.frame(factories.qrtr(damaged, target=(0, 199 + _FIRST_PORT))))
     lua = export(definitions, tmp_path / "all.lua")
     assert not disagreements(definitions, lua, save(frames, tmp_path / "all.pcapng"))[:20]
 

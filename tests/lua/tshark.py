@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -40,7 +40,6 @@ def available() -> bool:
     return shutil.which("tshark") is not None
 
 
-@cache
 def tshark() -> str:
     """The program; the tests of this folder need it."""
     found = shutil.which("tshark")
@@ -87,7 +86,7 @@ def theirs(
             for node in packet.iter("field")
             if node.get("name", "").startswith(NAMES) or node.get("name") == EXPERT
         )
-        for packet in ElementTree.fromstring(run(script, capture, "-T", "pdml")).iter("packet")
+        for packet in ElementTree.fromstring(_NO_XML.sub("?", run(script, capture, "-T", "pdml"))).iter("packet")
     ]
 
 
@@ -144,8 +143,10 @@ def _placed(name: str, at: int, size: int, value: object) -> Found:
     return Found(name, 0, 0, value) if name.startswith("tap.") or size == 0 else Found(name, at, size, value)
 
 
+# Wireshark writes these, too, which no XML may have in it.
+_NO_XML = re.compile("[\ufffe\uffff]")
 # White space stands in an XML attribute as it is, and is read from it as a space.
-_ESCAPES = {"\n": " ", "\r": " ", "\t": " ", "\0": "\\x00"}
+_ESCAPES = {"\n": " ", "\r": " ", "\t": " ", "\0": "\\x00", "\ufffe": "?", "\uffff": "?"}
 
 
 def escaped(text: str) -> str:

@@ -191,14 +191,17 @@ local function u32(p)
     return a + b * 256 + c * 65536 + d * 16777216
 end
 
+-- Whole numbers of Lua 5.3 and later have 64 bits with a sign: what may need more begins as a fraction, a double.
+local function zero(size) return size > 6 and 0.0 or 0 end
+
 local function little(p, size)
-    local value = 0
+    local value = zero(size)
     for at = p + size, p + 1, -1 do value = value * 256 + byte(bytes, at) end
     return value
 end
 
 local function big(p, size)
-    local value = 0
+    local value = zero(size)
     for at = p + 1, p + size do value = value * 256 + byte(bytes, at) end
     return value
 end
@@ -232,7 +235,7 @@ local function number_reader(form, size, is_big)
             local low, high
             if is_big then high, low = big(p, 4), big(p + 4, 4) else low, high = u32(p), u32(p + 4) end
             if high >= 2147483648 then high = high - 4294967296 end
-            return high * 4294967296 + low
+            return high * 4294967296.0 + low
         end
     end
     local half, whole = 2 ^ (size * 8 - 1), 2 ^ (size * 8)
