@@ -168,8 +168,7 @@ class Descriptions:
         return failed
 
     def _problem(self, which: int, raw: bytes) -> Severity | None:
-        decoder = self._kinds[which >> 8].tlvs[which & 0xFF]
-        problem = decoder.values(raw, 0, len(raw), {}, [MAX_FIELDS])
+        problem = self._kinds[which >> 8].tlvs[which & 0xFF].problem(raw)
         return problem.severity if problem else None
 
 
