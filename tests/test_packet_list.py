@@ -72,15 +72,6 @@ def test_many_tlvs_are_told_apart_by_those_that_are_named() -> None:
     assert len(set(expected)) == 3
 
 
-def test_two_keys_that_mix_to_the_same_number_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    from qmisniff.export import packet_list
-
-    monkeypatch.setattr(packet_list, "_MIXER", np.uint64(0))
-    keys = [np.array([1, 2, 1, 2]), np.array([5, 5, 5, 6])]
-    first, group = packet_list._groups(keys)
-    assert [[int(key[first][number]) for key in keys] for number in group.tolist()] == [[1, 5], [2, 5], [1, 5], [2, 6]]
-
-
 @pytest.mark.parametrize("few", [0, 1000])
 def test_times_count_from_the_first_frame_of_the_file(
     few: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import struct
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
 from qmisniff.definitions.fields import Enums
 from qmisniff.definitions.model import Type
-from qmisniff.dissect.source import Writer
+from qmisniff.dissect.source import Stop, Writer
 from qmisniff.dissect.source_json import JsonWriter
 from qmisniff.dissect.source_tree import TreeWriter
 from qmisniff.dissect.source_values import Part, ValuesWriter
 
 # decode(data, start, end, output, budget) -> offset behind what was decoded. budget[0] counts down the elements that
-# may still be decoded. Raises Stop where decoding cannot go on.
+# may still be decoded. Raises Stop where decoding cannot go on; a quick function, which is not *careful*, any of STOPS.
 Decode = Callable[[bytes, int, int, Any, list[int]], int]
+STOPS = (Stop, IndexError, struct.error)
 
 
 class Output(Enum):

@@ -8,15 +8,13 @@ varying size. Before that, and for rarer sequences, it is one function call a TL
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qmisniff.definitions.fields import Enums
 from qmisniff.definitions.model import RESULT_TLV
-from qmisniff.dissect.compile import Decode, Output, compile_sequence
-from qmisniff.dissect.source import Stop
+from qmisniff.dissect.compile import STOPS, Decode, Output, compile_sequence
 from qmisniff.dissect.source_values import Part
 from qmisniff.dissect.tlv import MAX_FIELDS, MAX_TLVS, RESULT_DECODER, TlvDecoder, tlv_ranges
 from qmisniff.protocol import qmi
@@ -24,7 +22,6 @@ from qmisniff.protocol import qmi
 OFTEN = 16  # times a sequence of types is met before it is compiled
 MAX_SEQUENCES = 16  # of one message
 _MAX_SIZES = 256
-_STOPS = (Stop, IndexError, struct.error)  # how a decode function says that the bytes are not for it
 
 
 class Quick:
@@ -53,7 +50,7 @@ class Quick:
             try:
                 if known(data, start, end, into, [MAX_FIELDS]) == end:
                     return True
-            except _STOPS:
+            except STOPS:
                 pass
             into.clear()
         return self._one_by_one(data, start, end, into)
@@ -70,7 +67,7 @@ class Quick:
                     if known(message, 0, size, pieces, [MAX_FIELDS]) == size:
                         found.append("".join(pieces))
                         continue
-                except _STOPS:
+                except STOPS:
                     pass
                 pieces.clear()
             found.append("".join(pieces) if self.decode(message, 0, size, pieces) else None)
@@ -92,7 +89,7 @@ class Quick:
                 types.append(kind)
                 lengths.append(length)
                 start = stop
-        except (KeyError, *_STOPS):
+        except (KeyError, *STOPS):
             return False
         # A type twice makes fewer different types; a value beyond the end of the message has moved `start` there.
         found = set(types)

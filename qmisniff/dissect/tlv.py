@@ -11,7 +11,7 @@ from qmisniff.definitions.fields import Enums
 from qmisniff.definitions.model import RESULT_TLV, Bytes, Choice, Struct, Tlv, Type
 from qmisniff.definitions.words import BUILTIN_ENUMS, RESULT
 from qmisniff.dissect import protobuf
-from qmisniff.dissect.compile import Decode, Output, compile_tlv
+from qmisniff.dissect.compile import STOPS, Decode, Output, compile_tlv
 from qmisniff.dissect.source import Reason, Stop
 from qmisniff.dissect.values import add
 from qmisniff.field import Field, FieldSpec, Kind, Problem, Severity
@@ -127,6 +127,15 @@ class TlvDecoder:
                     add(into, f"{field.spec.name}.label", field.spec.labels[field.value])
             return problem
         return self._problem(at, stop, end)
+
+    def problem(self, data: bytes) -> Problem | None:
+        """What is wrong with a value that is these bytes."""
+        try:
+            if self.quick(Output.VALUES)(data, 0, len(data), {}, [MAX_FIELDS]) == len(data):
+                return None
+        except STOPS:
+            pass
+        return self.values(data, 0, len(data), {}, [MAX_FIELDS])
 
     def _message_inside(self, value: Field, data: bytes, budget: list[int]) -> Problem | None:
         """Put the fields of the protocol buffer that the bytes of `value` are below it."""

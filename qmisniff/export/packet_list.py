@@ -7,7 +7,7 @@ made once, and serves all messages that differ in their transactions only. Other
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -26,9 +26,10 @@ from qmisniff.protocol import qmi
 from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns, TlvIndex
+from qmisniff.store.distinct import Distinct
+from qmisniff.store.flows import Flows
 
-_KEPT = 1 << 14  # shapes of messages
-_MIXER = np.uint64(0x9E3779B97F4A7C15)
+_KEPT = 1 << 14  # shapes of messages; flows
 _TYPES = 16  # TLVs that tell messages apart: a row names fewer
 
 
@@ -56,7 +57,9 @@ class PacketList:
         self._store = store
         self._dissector = dissector
         self._descriptions = Descriptions(dissector.registry)
-        self._shapes: dict[tuple[int, ...], _Shape] = {}
+        self._shapes: list[_Shape] = []
+        self._numbers = Distinct(4, self._shape)
+        self._ends = _Ends(store.flows)
 
     def rows(self, columns: Columns, chosen: Numbers) -> Rows:
         """The rows of some frames, given by their places in the columns, in order."""
@@ -84,18 +87,23 @@ class PacketList:
             return Rows([], [], [], [])
         wanted = np.zeros(len(columns), bool)
         wanted[places] = True
-        tlvs = columns.tlvs_of(wanted)
-        said = _errors(columns, tlvs), *_types(columns, tlvs)
-        parts: list[Numbers] = [columns.service, columns.msgid, columns.qmi_type, *said]
-        keys = [part[places].astype(np.int64) for part in parts]
-        first, group = _groups(keys)
-        shapes = [self._shape(key) for key in zip(*(key[first].tolist() for key in keys), strict=True)]
-        protocols, before, after = (_spread(texts, group) for texts in zip(*shapes, strict=True))
+        shapes = self._shapes_of(columns, places, columns.tlvs_of(wanted))
+        protocols = [shape.protocol for shape in shapes]
         txns = columns.txn[places].tolist()
-        infos = [f"{start}{txn}{rest}" for start, txn, rest in zip(before, txns, after, strict=True)]
-        source = _addresses(columns.src_node[places], columns.src_port[places])
-        destination = _addresses(columns.dst_node[places], columns.dst_port[places])
+        infos = [f"{before}{txn}{after}" for (_, before, after), txn in zip(shapes, txns, strict=True)]
+        ends = map(self._ends.__getitem__, columns.flow[places].tolist())
+        source, destination = map(list, zip(*ends, strict=True))
         return Rows(source, destination, protocols, infos)
+
+    def _shapes_of(self, columns: Columns, places: Numbers, tlvs: TlvIndex) -> list[_Shape]:
+        """The shape of each of these messages."""
+        if len(self._shapes) >= _KEPT:
+            self._shapes, self._numbers = [], Distinct(4, self._shape)
+        kind = (columns.service[places] + 1) << 24 | columns.msgid[places].astype(np.int64) << 8 | columns.qmi_type[places]
+        *types, count = (part[places] for part in _types(columns, tlvs))
+        said = (_errors(columns, tlvs)[places] + 1) << 8 | count
+        numbers = self._numbers.of([part.astype(np.uint64) for part in (kind, said, *types)])
+        return list(map(self._shapes.__getitem__, numbers.tolist()))
 
     def _regular(self, columns: Columns, wanted: Mask) -> Mask:
         """QRTR packets with messages whose row tells of no error, and that have one result at most."""
@@ -104,38 +112,40 @@ class PacketList:
         results = np.bincount(tlvs.index[tlvs.type == RESULT_TLV], minlength=len(columns))
         return regular & (results < 2)
 
-    def _shape(self, key: tuple[int, ...]) -> _Shape:
-        shape = self._shapes.get(key)
-        if shape is None:
-            service, msgid, kind, error, *types, count = key
-            registry, described = self._dissector.registry, self._descriptions.kind(service, msgid, kind).tlvs
-            named = registry.service(service) if service >= 0 else None
-            titles = {} if named is None else named.indication_titles if kind == qmi.INDICATION else named.titles
-            info = message_info(
-                kind,
-                titles.get(msgid) or f"0x{msgid:04x}",
-                "\0",
-                error if error >= 0 else None,
-                [_name(number, described) for number in _unpacked(types, count) if described.get(number) is not RESULT],
-            )
-            before, _, after = info.partition("\0")
-            protocol = "QMI" if service < 0 else f"QMI_{registry.service_name(service)}"
-            if len(self._shapes) >= _KEPT:
-                self._shapes.clear()
-            shape = self._shapes[key] = _Shape(plain(protocol), plain(before), plain(after))
-        return shape
+    def _shape(self, words: tuple[int, ...]) -> int:
+        """The number of the shape of messages of which `_shapes_of` knows this."""
+        kind, said, *types = words
+        service, msgid, type_, error, count = (kind >> 24) - 1, kind >> 8 & 0xFFFF, kind & 0xFF, said >> 8, said & 0xFF
+        registry, described = self._dissector.registry, self._descriptions.kind(service, msgid, type_).tlvs
+        named = registry.service(service) if service >= 0 else None
+        titles = {} if named is None else named.indication_titles if type_ == qmi.INDICATION else named.titles
+        info = message_info(
+            type_,
+            titles.get(msgid) or f"0x{msgid:04x}",
+            "\0",
+            error - 1 if error else None,
+            [_name(number, described) for number in _unpacked(types, count) if described.get(number) is not RESULT],
+        )
+        before, _, after = info.partition("\0")
+        protocol = "QMI" if service < 0 else f"QMI_{registry.service_name(service)}"
+        self._shapes.append(_Shape(plain(protocol), plain(before), plain(after)))
+        return len(self._shapes) - 1
 
 
-def _addresses(node: Numbers, port: Numbers) -> list[str]:
-    first, group = _groups([node, port])
-    ends = zip(node[first].tolist(), port[first].tolist(), strict=True)
-    return _spread([address(*end) for end in ends], group)
+class _Ends(dict[int, tuple[str, str]]):
+    """The number of a flow -> where its packets come from and go to."""
 
+    def __init__(self, flows: Flows) -> None:
+        super().__init__()
+        self._flows = flows
 
-def _spread(texts: Sequence[str], group: Numbers) -> list[str]:
-    """The text of each group's number."""
-    found: list[str] = np.array(texts, object)[group].tolist()
-    return found
+    def __missing__(self, number: int) -> tuple[str, str]:
+        ends = (int(end[number]) for end in (self._flows.source, self._flows.target))
+        source, destination = (address(end & 0xFFFFFFFF, end >> 32) for end in ends)
+        if len(self) >= _KEPT:
+            self.clear()
+        self[number] = source, destination
+        return source, destination
 
 
 def _name(number: int, described: Mapping[int, TlvDecoder]) -> str:
@@ -167,16 +177,3 @@ def _types(columns: Columns, tlvs: TlvIndex) -> list[Numbers]:
 def _unpacked(types: list[int], count: int) -> list[int]:
     """The types that `_types` has put into numbers."""
     return [types[at // 8] >> 8 * (at % 8) & 0xFF for at in range(min(count, _TYPES))]
-
-
-def _groups(keys: list[Numbers]) -> tuple[Numbers, Numbers]:
-    """The places of the first of all different combinations of values, and the number of each place's combination."""
-    mixed = np.zeros(len(keys[0]), np.uint64)
-    for key in keys:
-        mixed = mixed * _MIXER + key.astype(np.uint64)
-        mixed ^= mixed >> np.uint64(29)
-    _, first, group = np.unique(mixed, return_index=True, return_inverse=True)
-    if any((key[first][group] != key).any() for key in keys):  # two that mix to the same number
-        table = np.stack([key.astype(np.int64) for key in keys], axis=1)
-        _, first, group = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    return first, group.reshape(-1)

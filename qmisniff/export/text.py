@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, TextIO
 
 from qmisniff.dissect import Dissector
@@ -18,7 +20,17 @@ from qmisniff.store import Store
 if TYPE_CHECKING:
     from qmisniff.export.packet_list import PacketList
 
-_ROW = "%6d %11.6f %14s → %-14s %-9s %5d  %s"
+_COUNTED = "%6d %11.6f "
+
+
+@lru_cache(1 << 14)
+def _addressed(source: str, destination: str, protocol: str) -> str:
+    return f"{source:>14} → {destination:<14} {protocol:<9} "
+
+
+@lru_cache(1 << 16)
+def _sized(length: int) -> str:
+    return f"{length:5}  "
 
 
 class TextFormat(Format):
@@ -65,10 +77,15 @@ class TextFormat(Format):
             numbers = (places + (columns.first + 1)).tolist()
             since = ((columns.ts_ns[places] - self._start_ns) / 1e9).tolist()
             source, destination, protocol, info = self._list.rows(columns, places)
-            cells = zip(
-                numbers, since, source, destination, protocol, columns.length[places].tolist(), info, strict=True
+            # A line is put together of a piece of each of these.
+            pieces = (
+                map(_COUNTED.__mod__, zip(numbers, since, strict=True)),
+                map(_addressed, source, destination, protocol),
+                map(_sized, columns.length[places].tolist()),
+                info,
+                repeat("\n", len(info)),
             )
-            self._out.write("\n".join(map(_ROW.__mod__, cells)) + "\n")
+            self._out.write("".join(chain.from_iterable(zip(*pieces, strict=True))))
 
     def close(self) -> None:
         """Nothing ends a text."""
@@ -76,7 +93,8 @@ class TextFormat(Format):
     def _row(self, frame: Frame, context: Context) -> str:
         row = self._dissector.summary(frame, context)
         since = (frame.ts_ns - self._start_ns) / 1e9
-        return _ROW % (context.number, since, row.source, row.destination, row.protocol, len(frame.data), row.info)
+        counted, sized = _COUNTED % (context.number, since), _sized(len(frame.data))
+        return f"{counted}{_addressed(row.source, row.destination, row.protocol)}{sized}{row.info}"
 
 
 def tree_lines(layers: Sequence[Field], indent: str = "    ") -> Iterator[str]:

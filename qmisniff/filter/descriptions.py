@@ -22,8 +22,10 @@ from qmisniff.filter.verdict import Verdict
 from qmisniff.protocol import qmi
 from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store.columns import Columns, TlvIndex
+from qmisniff.store.distinct import Distinct
 
 COMPLAINTS = frozenset({EXPERT_SEVERITY.name, EXPERT_MESSAGE.name, UNDECODED.name})  # fields of messages with problems
+_NO_KIND = 255  # as Columns.qmi_type has it where there is no message
 _UNKNOWN, _VARIES, _ANY = -1, -2, -3  # in place of the one length that a TLV has; of _ANY length all are right
 _EXTENT = np.dtype([("least", "i8"), ("at", "i8"), ("size", "u1"), ("unit", "i8")])
 _DECODED = Extent(-1)  # in place of the extent of values that only decoding tells about
@@ -34,13 +36,13 @@ class Kind:
 
     def __init__(self, service: Service | None, message: Message | None, kind: int) -> None:
         self.tlvs: dict[int, TlvDecoder] = {RESULT_TLV: RESULT_DECODER} if kind == qmi.RESPONSE else {}
-        self.mandatory: list[int] = []
+        self.needed = np.zeros(256, bool)
         self.described = service is None  # of services that nobody knows nothing is missed
         self.strict = False
         if service is not None and message is not None:
             decoder = MessageDecoder(service.prefix, message, kind, service.enums)
             self.tlvs = decoder.tlvs
-            self.mandatory = [tlv.id for tlv in decoder.mandatory]
+            self.needed[[tlv.id for tlv in decoder.mandatory]] = True
             self.described = self.strict = decoder.known
         self.lengths = np.full(256, _UNKNOWN, np.int32)
         self.extents = np.zeros(256, _EXTENT)
@@ -61,8 +63,9 @@ class Descriptions:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._found = Distinct(1, lambda words: self._number(*words))
         self._numbers: dict[tuple[int, int, int], int] = {}
-        self._kinds: list[Kind] = []
+        self._kinds = [Kind(None, None, _NO_KIND)]  # number 0 is for rows that nobody asks about
         self._lengths = np.empty((0, 256), np.int32)
         self._extents = np.empty((0, 256), _EXTENT)
         self._needed = np.empty((0, 256), bool)
@@ -71,7 +74,7 @@ class Descriptions:
 
     def right(self, columns: Columns, wanted: Mask) -> Mask:
         """Which of these frames are plain messages and surely without any problem."""
-        kinds = self._kinds_of(columns)
+        kinds = self._kinds_of(columns, wanted)
         strict = np.array([kind.strict for kind in self._kinds])
         described = np.array([kind.described for kind in self._kinds])
         tlvs = columns.tlvs
@@ -88,7 +91,7 @@ class Descriptions:
 
     def sound(self, columns: Columns, wanted: Mask) -> Mask:
         """Which of these frames are plain messages without any error: no TLV ends too early."""
-        kinds = self._kinds_of(columns)
+        kinds = self._kinds_of(columns, wanted)
         tlvs = columns.tlvs_of(wanted)
         sound = wanted & _whole(columns, tlvs)
         extents = self._extents[kinds[tlvs.index], tlvs.type]
@@ -117,7 +120,7 @@ class Descriptions:
         """A test whose only field is the value of TLVs that are not described."""
         tlvs = columns.tlvs
         known = wanted & columns.plain & ~tlvs.broken
-        kinds = self._kinds_of(columns)
+        kinds = self._kinds_of(columns, known)
         unknown = np.flatnonzero((self._lengths[kinds[tlvs.index], tlvs.type] == _UNKNOWN) & known[tlvs.index])
         found: dict[int, list[bytes]] = {}
         values = values_of(columns, tlvs.value[unknown], tlvs.length[unknown])
@@ -132,12 +135,18 @@ class Descriptions:
         """What is said about the messages of a service (-1: it is not known), an id and a type."""
         return self._kinds[self._number((service + 1) << 24 | msgid << 8 | kind)]
 
-    def _kinds_of(self, columns: Columns) -> Numbers:
-        """The number of each row's kind of message; means nothing where the frame is not plain."""
-        keys = columns.service + 1 << 24 | columns.msgid.astype(np.int64) << 8 | columns.qmi_type
-        different, inverse = np.unique(np.where(columns.plain, keys, -1), return_inverse=True)
-        numbers = np.array([self._number(key) for key in different.tolist()])
-        return numbers[inverse]
+    def _kinds_of(self, columns: Columns, wanted: Mask) -> Numbers:
+        """The number of the kind of message of each of these rows, as far as they are plain; 0 for all others."""
+        rows = np.flatnonzero(wanted & columns.plain)
+        keys = columns.service[rows] + 1 << 24 | columns.msgid[rows].astype(np.int64) << 8 | columns.qmi_type[rows]
+        numbers = np.zeros(len(columns), np.uint32)
+        numbers[rows] = self._found.of([keys.astype(np.uint64)])
+        made = self._kinds[len(self._lengths) :]
+        if made:
+            self._lengths = np.vstack([self._lengths, *(kind.lengths for kind in made)])
+            self._extents = np.vstack([self._extents, *(kind.extents for kind in made)])
+            self._needed = np.vstack([self._needed, *(kind.needed for kind in made)])
+        return numbers
 
     def _number(self, key: int) -> int:
         number, msgid, kind = (key >> 24) - 1, key >> 8 & 0xFFFF, key & 0xFF
@@ -146,11 +155,7 @@ class Descriptions:
         same = (number, msgid, kind) if message else (service is None, -1, kind)
         if same not in self._numbers:
             self._numbers[same] = len(self._kinds)
-            made = Kind(service, message, kind)
-            self._kinds.append(made)
-            self._lengths = np.vstack([self._lengths, made.lengths])
-            self._extents = np.vstack([self._extents, made.extents])
-            self._needed = np.vstack([self._needed, np.isin(np.arange(256), made.mandatory)])
+            self._kinds.append(Kind(service, message, kind))
         return self._numbers[same]
 
     def _failed(self, columns: Columns) -> Mask:
@@ -163,8 +168,7 @@ class Descriptions:
         return failed
 
     def _problem(self, which: int, raw: bytes) -> Severity | None:
-        decoder = self._kinds[which >> 8].tlvs[which & 0xFF]
-        problem = decoder.values(raw, 0, len(raw), {}, [MAX_FIELDS])
+        problem = self._kinds[which >> 8].tlvs[which & 0xFF].problem(raw)
         return problem.severity if problem else None
 
 

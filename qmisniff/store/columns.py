@@ -146,6 +146,11 @@ class Columns:
         """Type of the QRTR packet, 255 for any above 254, 0 without a QRTR header."""
         return self._headers.packet
 
+    @property
+    def flow(self) -> U4:
+        """Number of the flow in Store.flows; 0 where there is no header."""
+        return self._headers.flow
+
     def _end(self, ends: U8) -> U8:
         return np.where(self.link == Link.QRTR, ends[self._headers.flow], np.uint64(0))
 

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from qmisniff.protocol.arrays import U4, U8, Mask
 
 _BITS = 14  # of a slot's number: few enough to stay in the processor's cache
-_MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
+_MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63)
 _TRIES = 8  # times that slots are given to others; then rows are looked up one by one
 
 
 class Distinct:
-    """Numbers of rows of `width` words (at most three); `number` gives a row that was not met before its number.
+    """Numbers of rows of `width` words (at most four); `number` gives a row that was not met before its number.
 
     A row is found in a slot that follows from its words; the slot holds whoever came there last.
     """
