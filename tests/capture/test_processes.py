@@ -119,7 +119,7 @@ def tracer(process: subprocess.Popen[bytes]) -> int:
     return state.tracer if state else -1
 
 
-def until(condition: object, seconds: float = 20.0) -> None:
+def until(condition: object, seconds: float = 120.0) -> None:
     assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():

@@ -21,7 +21,7 @@ EXPERIMENTS = Path(__file__).with_name("guest_capture.py")
 @pytest.fixture(scope="session")
 def scenario(tmp_path_factory: pytest.TempPathFactory) -> GuestResult:
     """The scenario, run once without a capture; its logs are in `.out` (scenario.py says which)."""
-    return run_in_guest(SCENARIO, tmp_path_factory.mktemp("scenario"), timeout=600.0)
+    return run_in_guest(SCENARIO, tmp_path_factory.mktemp("scenario"), timeout=1800.0)
 
 
 def warm_cache(folder: Path) -> None:
@@ -35,7 +35,7 @@ def experiments_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What guest_capture.py left behind."""
     out = tmp_path_factory.mktemp("experiments")
     warm_cache(out / "cache")
-    return run_in_guest(EXPERIMENTS, out, timeout=1200.0).check().out
+    return run_in_guest(EXPERIMENTS, out, timeout=3600.0).check().out
 
 
 @pytest.fixture(scope="session")

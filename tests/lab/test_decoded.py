@@ -31,7 +31,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> list[Decoded]:
     file = out / "capture.pcapng"
     capture = ("--capture", f"{sys.executable} -m qmisniff capture -w {file}", "--ready", "capturing from")
     chosen = ("--only", "sample_server", *DAEMONS, "tftp", "subsystems", *KERNEL_CLIENT, *ERRANDS)
-    run_in_guest(SCENARIO, out, *capture, *chosen, timeout=600.0).check()
+    run_in_guest(SCENARIO, out, *capture, *chosen, timeout=1800.0).check()
     return decode(Path(file))
 
 

@@ -25,7 +25,7 @@ Ends = tuple[Address, Address, bytes]
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the guest left behind."""
-    return run_in_guest(PROGRAM, tmp_path_factory.mktemp("processes"), timeout=600.0).check().out
+    return run_in_guest(PROGRAM, tmp_path_factory.mktemp("processes"), timeout=1800.0).check().out
 
 
 def result(out: Path, name: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def start(machine: Guest, out: Path, *options: str, source: str = "") -> subproc
 def end(capture: subprocess.Popen[str]) -> str:
     """End a capture as ctrl+c does; what it said last."""
     capture.send_signal(signal.SIGINT)
-    _, errors = capture.communicate(timeout=60)
+    _, errors = capture.communicate(timeout=300)
     assert capture.returncode == 0, errors
     return errors.splitlines()[-1]
 
@@ -159,7 +159,7 @@ def test_what_breaks_leaves_a_file_and_a_clean_kernel(
     traffic = control.ask("traffic /tmp/log")
     assert traffic.status == 0, traffic
     log = control.ask("cat /tmp/log").output
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while captured(frames_of(out)) != sent(log) and time.monotonic() < deadline:
         time.sleep(0.1)
     if killed == "the connection":
@@ -172,7 +172,7 @@ def test_what_breaks_leaves_a_file_and_a_clean_kernel(
         control.ask(f"kill -9 {names[1]}")
     else:
         capture.kill()
-    _, errors = capture.communicate(timeout=90)
+    _, errors = capture.communicate(timeout=300)
     if killed == "the capture":
         assert capture.returncode == -signal.SIGKILL
     else:

@@ -22,7 +22,7 @@ def experiments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What guest_trust.py saw, by experiment."""
     out = tmp_path_factory.mktemp("trust")
     flooding.build(out)
-    run_in_guest(EXPERIMENTS, out, timeout=900.0).check()
+    run_in_guest(EXPERIMENTS, out, timeout=3600.0).check()
     results: dict[str, Any] = json.loads((out / "capture.json").read_text())
     return results
 

@@ -71,7 +71,7 @@ class Ran(NamedTuple):
 @pytest.fixture(scope="module")
 def scenario(tmp_path_factory: pytest.TempPathFactory) -> GuestResult:
     """Both devices, one after the other, with every capture around them."""
-    return run_in_guest(SCENARIO, tmp_path_factory.mktemp("usb"), timeout=1200.0)
+    return run_in_guest(SCENARIO, tmp_path_factory.mktemp("usb"), timeout=3600.0)
 
 
 @pytest.fixture(scope="module", params=list(DEVICES))
