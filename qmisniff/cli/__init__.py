@@ -7,6 +7,7 @@ stdout is data, stderr is narration. Exit codes are in EXIT_CODES below and in t
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 from qmisniff import __version__
 from qmisniff.cli import capture, decode, definitions, exports, extcap, serve, statistics, traffic
 from qmisniff.cli.verbs import Verbs
-from qmisniff.errors import QmisniffError
+from qmisniff.errors import CaptureFileError, QmisniffError
 from qmisniff.printable import plain
 
 EXIT_CODES = """\
@@ -27,6 +28,8 @@ exit codes:
   2  wrong usage, not a capture file, a broken definition, a full disk
   3  the source cannot run here (stderr says what is missing and what would help)
   4  the source failed while running; what it had captured is saved"""
+
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # EIO: a terminal that has been closed
 
 _EPILOG = f"""\
 examples:
@@ -64,12 +67,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QmisniffError as error:
         print("qmisniff: " + "\n".join(plain(line) for line in str(error).split("\n")), file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has had enough; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has had enough
+        _print_nowhere()
         return 0
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE or error.filename is not None:
+            raise
+        _print_nowhere()
+        print(f"qmisniff: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return CaptureFileError.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _print_nowhere() -> None:
+    """Keep the interpreter from trying once more, at its exit, to write what it could not, and complaining."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_standard_files() -> None:
