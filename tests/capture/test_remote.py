@@ -285,6 +285,18 @@ def test_an_answer_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -
         connection.close()
 
 
+def test_an_answer_that_is_late_is_not_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Shell(["sh"], "far")
+    try:
+        monkeypatch.setattr(shell_module, "_SILENCE", 0.2)
+        for script in ("sleep 1; echo late", "echo fresh"):
+            with pytest.raises(ConnectionLost, match="has not answered"):
+                connection.ask(script)
+            time.sleep(1.0)
+    finally:
+        connection.close()
+
+
 def test_a_signal_ends_the_wait_for_a_connection(tmp_path: Path) -> None:
     """ssh that gets no answer, or waits for a password: nothing of it stays."""
     script = tmp_path / "hangs"
