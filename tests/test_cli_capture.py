@@ -101,6 +101,7 @@ def test_losses_are_said_when_it_fails(source: Script, tmp_path: Path, capsys: p
     ("words", "why"),
     [
         (["-P", "-w", "-"], "both need standard output"),
+        (["-i", "kernel", "-i", "usbmon0"], "one source"),
         (["-b", "packets:3", "-w", "-"], "need files"),
         (["-b", "packets:3", "-P"], "need files"),
         (["-a", "files:3", "-w", "x"], "when to go on"),

@@ -512,6 +512,33 @@ def small_disk(out: Path) -> dict[str, Any]:
     return found
 
 
+def into_fifo(out: Path) -> dict[str, Any]:
+    """Into a fifo of the user who called sudo, where the kernel lets root create nothing in its place, as in /tmp."""
+    near, peer = Port(0x4118), Port(0x4119)
+    marker, data = b"through a fifo", bytearray()
+    Path("/proc/sys/fs/protected_fifos").write_text("1")
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o1777)
+    os.mkfifo(folder / "fifo")
+    os.chown(folder / "fifo", 1234, 1235)
+    reading = os.open(folder / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+
+    def seen() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            data.extend(os.read(reading, 1 << 16))
+        return marker in data
+
+    with (
+        patch.dict(os.environ, SUDO_UID="1234", SUDO_GID="1235"),
+        running("-w", str(folder / "fifo")) as process,
+    ):
+        near.send(marker, peer.address)
+        wait_until(seen)
+        process.end()
+    os.close(reading)
+    return {"exit": process.exit, "seen": marker in data}
+
+
 def printed(out: Path) -> dict[str, Any]:
     """`-P -Y`: lines on standard output while packets come, the file has all."""
     near, peer = Port(0x4116), Port(0x4117)
@@ -824,7 +851,7 @@ def cost(out: Path) -> dict[str, Any]:
 
 EXPERIMENTS = (
     sizes, latency, signals, count, vanished_reader, killed, without_root, in_files,
-    small_disk, printed, failing_start, late_module, flood, busy,
+    small_disk, into_fifo, printed, failing_start, late_module, flood, busy,
     threads, services, strange_transport, cost, screen, old_kernel, refusals,
 )  # fmt: skip
 

@@ -25,7 +25,7 @@ from tests.lab.wire import Address, Packet
 INSTANCES = TRACEFS / "instances"
 DMS, GET_IDS, IMEI = 2, 0x25, b"001010123456789"
 SERVER, CLIENT = Address(0, 77), 0x4700
-PATIENCE_S = 300.0  # an emulated machine takes its time to start tshark, twice
+PATIENCE_S = 900.0  # an emulated machine takes its time to start tshark, twice
 
 
 def talk(modem: Wire, client: Port) -> None:
@@ -44,7 +44,9 @@ def talk(modem: Wire, client: Port) -> None:
 def armed() -> bool:
     """Whether a capture's heads are enabled: they come last."""
     heads = [
-        path for name in ("receive", "transmit", "local") for path in INSTANCES.glob(f"*/events/*/{name}_*/enable")
+        path
+        for name in ("receive", "transmit", "local")
+        for path in INSTANCES.glob(f"*/events/qmisniff_*/{name}_*/enable")
     ]
     return bool(heads) and all(path.read_text().startswith("1") for path in heads)
 

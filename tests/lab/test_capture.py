@@ -326,6 +326,11 @@ def test_a_disk_that_fills_up_keeps_all_that_fits(experiments: dict[str, Any]) -
     assert found["rights"] == nobody | NO_RIGHTS
 
 
+def test_a_fifo_of_the_caller_s_is_written_into(experiments: dict[str, Any]) -> None:
+    found = result(experiments, "into_fifo")
+    assert (found["exit"], found["seen"]) == (0, True)
+
+
 def test_lines_are_printed_while_packets_come(experiments: dict[str, Any]) -> None:
     found = result(experiments, "printed")
     assert found["uid"] == "\t".join(["65534"] * 4), "who decodes is not root either"

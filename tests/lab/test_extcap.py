@@ -24,7 +24,7 @@ PROGRAM = Path(__file__).with_name("guest_extcap.py")
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the guest left behind."""
-    return run_in_guest(PROGRAM, tmp_path_factory.mktemp("extcap"), timeout=1800.0).check().out
+    return run_in_guest(PROGRAM, tmp_path_factory.mktemp("extcap"), timeout=3600.0).check().out
 
 
 @pytest.fixture(scope="module")
