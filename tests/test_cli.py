@@ -200,6 +200,16 @@ def test_streams_that_are_closed_are_as_if_they_led_nowhere(sample: Path, closed
     assert (done.returncode, done.stdout, bool(done.stderr)) == (3, b"", heard)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [["read", ""], ["read", "-V", "-c1", ""], ["fields"], ["interfaces"]])
+def test_a_full_disk_behind_the_output_is_said(sample: Path, words: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "qmisniff", *(word or str(sample) for word in words)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    said = b"qmisniff: standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
 def test_a_file_named_alone_opens_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
 

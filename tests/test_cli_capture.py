@@ -101,6 +101,7 @@ def test_losses_are_said_when_it_fails(source: Script, tmp_path: Path, capsys: p
     ("words", "why"),
     [
         (["-P", "-w", "-"], "both need standard output"),
+        (["-i", "kernel", "-i", "usbmon0"], "one source"),
         (["-b", "packets:3", "-w", "-"], "need files"),
         (["-b", "packets:3", "-P"], "need files"),
         (["-a", "files:3", "-w", "x"], "when to go on"),
@@ -139,6 +140,22 @@ def test_a_reader_of_the_lines_that_goes_ends_it_quietly(tmp_path: Path) -> None
     assert "Traceback" not in said
     assert len(saved(path)) >= 3
     running.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_lines_that_find_no_room_end_it_with_a_whole_file(tmp_path: Path) -> None:
+    program = (
+        "import sys,qmisniff.capture\n"
+        "from tests.capture.test_run import Script\nfrom tests.test_cli_capture import FRAMES\n"
+        "qmisniff.capture.open_source=lambda name, tuning: Script(lambda: FRAMES, lambda: None)\n"
+        "from qmisniff.cli import main\nsys.exit(main(['capture','-P','-w',sys.argv[1]]))\n"
+    )
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-c", program, str(tmp_path / "whole")]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=Path(__file__).parents[1])
+    assert (done.returncode, len(saved(tmp_path / "whole"))) == (2, 3)
+    assert done.stderr.splitlines()[-1] == b"qmisniff: standard output: No space left on device"
+    assert b"3 packets, 7 lost" in done.stderr
 
 
 def test_a_reader_behind_a_program_in_between_is_missed_without_traffic() -> None:

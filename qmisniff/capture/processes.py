@@ -157,10 +157,10 @@ class ProcessMonitor(Opened):
 
     def close(self) -> None:
         """End strace. The processes run on."""
+        self._end_all()
         if self._watchdog is not None:
             self._watchdog.close()
             self._watchdog = None
-        self._end_all()
 
     def _end_all(self) -> None:
         for each in self._stracers:

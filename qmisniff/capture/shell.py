@@ -66,6 +66,7 @@ class Shell:
         self._name = name
         self._word = secrets.token_hex(12)
         self._buffer = bytearray()
+        self._end: ConnectionLost | None = None
         # Not a pipe: nobody reads it while all is well.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process: subprocess.Popen[bytes] | None = None
@@ -148,6 +149,15 @@ class Shell:
             raise SourceUnavailable(f"{self._name} has no {missing.decode('ascii', 'replace').strip()}")
 
     def _ask(self, script: str) -> Answer:
+        if self._end is not None:
+            raise self._end  # an answer that is late would be taken for that to the next request
+        try:
+            return self._answer(script)
+        except ConnectionLost as error:
+            self._end = error
+            raise
+
+    def _answer(self, script: str) -> Answer:
         self._send(f"{script}; printf '\\n{self._word}\\n%s\\n%s\\n{self._word}\\n' $? \"$e\"\n")
         frame = f"\n{self._word}\n".encode()
         output = self._until(frame, _SILENCE)

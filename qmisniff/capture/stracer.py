@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ _AT_ONCE = 1 << 20
 _MOST_AT_ONCE = 16
 _PATIENCE = 5.0  # seconds for strace to let go
 _REFUSED = re.compile(r"attach: ptrace\([^)]*?,? ?(\d{1,10})\): (.{1,80})", re.ASCII)
-_MOST_SAID = 1 << 16
+_MOST_SAID, _MOST_LINES = 1 << 16, 1 << 10
 # Ends the straces of a capture that was killed: those in the last line it got, once there will be no more.
 _WATCHDOG = 'while read -r line; do pids=$line; done; [ -z "$pids" ] || kill $pids'
 
@@ -42,7 +43,7 @@ class Stracer:
     """
 
     def __init__(self, processes: Sequence[int], command: Sequence[str] = ()) -> None:
-        self.said: list[str] = []
+        self.said: deque[str] = deque(maxlen=_MOST_LINES)
         self._attaching = set(processes)
         self._refusals: list[Refusal] = []
         self._told_lost = 0
@@ -140,7 +141,7 @@ class Stracer:
             while len(self._complaints) < _MOST_SAID and (data := os.read(self._errors, 4096)):
                 self._complaints += data
         *lines, self._complaints = self._complaints.split(b"\n")
-        for line in lines[: _MOST_SAID >> 6]:
+        for line in lines[-_MOST_LINES:]:
             text = line.decode("utf-8", "backslashreplace").removeprefix("strace: ")
             found = _REFUSED.search(text)
             if found is not None:

@@ -7,6 +7,7 @@ stdout is data, stderr is narration. Exit codes are in EXIT_CODES below and in t
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import re
@@ -28,6 +29,8 @@ exit codes:
   2  wrong usage, not a capture file, a broken definition, a full disk
   3  the source cannot run here (stderr says what is missing and what would help)
   4  the source failed while running; what it had captured is saved"""
+
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # EIO: a terminal that has been closed
 
 _EPILOG = f"""\
 examples:
@@ -60,15 +63,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QmisniffError as error:
         print("qmisniff: " + "\n".join(plain(line) for line in str(error).split("\n")), file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        _forget_output()  # whoever read it has had enough
+    except BrokenPipeError:  # whoever read our output has had enough
+        _print_nowhere()
         return 0
     except OSError as error:
-        _forget_output()
-        print(plain(f"qmisniff: {error.filename or 'standard output'}: {error.strerror or error}"), file=sys.stderr)
+        if error.filename is not None:
+            problem = f"{error.filename}: {error.strerror}"
+        elif error.errno in _CANNOT_WRITE:
+            _print_nowhere()
+            problem = f"standard output: {error.strerror}"
+        else:
+            raise
+        print(plain(f"qmisniff: {problem}"), file=sys.stderr)
         return UsageError.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _print_nowhere() -> None:
+    """Keep the interpreter from trying once more, at its exit, to write what it could not, and complaining."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_standard_files() -> None:
@@ -94,11 +108,6 @@ def _understood(given: list[str], parser: argparse.ArgumentParser, verbs: Verbs)
     if unknown:
         options.verb.error(f"unrecognized arguments: {' '.join(unknown)}")
     return options
-
-
-def _forget_output() -> None:
-    """Keep the interpreter from trying, at exit, to write what could not be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def command_line() -> tuple[argparse.ArgumentParser, Verbs]:

@@ -44,7 +44,7 @@ def add(verbs: Verbs) -> None:
         notes=f"{_NOTES}\n\n{CAPTURE_FILTERS}",
     )
     added.add_argument(
-        "-i", dest="interface", metavar="SOURCE", default="auto", help="a source of `qmisniff interfaces`"
+        "-i", dest="interface", metavar="SOURCE", action="append", help="a source of `qmisniff interfaces`"
     )
     added.add_argument("--wait", action="store_true", help="wait for QRTR where its module is not loaded yet")
     added.add_argument("-w", dest="write", metavar="FILE", help="the file to write, - for standard output")
@@ -89,7 +89,10 @@ def capture(options: argparse.Namespace) -> int:
     tuned = tuning(options)
     if options.unit:
         return _print_unit(options)
-    source = _waited_for(options.interface, tuned) if options.wait else open_source(options.interface, tuned)
+    spec, *others = options.interface or ["auto"]
+    if others:
+        raise UsageError("a capture has one source", "capture each into a file of its own; mergecap puts them together")
+    source = _waited_for(spec, tuned) if options.wait else open_source(spec, tuned)
     if not shown:
         return run(source, files, sys.stderr)
     with ExitStack() as stack:

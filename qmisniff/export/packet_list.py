@@ -99,7 +99,9 @@ class PacketList:
         """The shape of each of these messages."""
         if len(self._shapes) >= _KEPT:
             self._shapes, self._numbers = [], Distinct(4, self._shape)
-        kind = (columns.service[places] + 1) << 24 | columns.msgid[places].astype(np.int64) << 8 | columns.qmi_type[places]
+        kind = (
+            (columns.service[places] + 1) << 24 | columns.msgid[places].astype(np.int64) << 8 | columns.qmi_type[places]
+        )
         *types, count = (part[places] for part in _types(columns, tlvs))
         said = (_errors(columns, tlvs)[places] + 1) << 8 | count
         numbers = self._numbers.of([part.astype(np.uint64) for part in (kind, said, *types)])

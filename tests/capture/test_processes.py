@@ -119,7 +119,7 @@ def tracer(process: subprocess.Popen[bytes]) -> int:
     return state.tracer if state else -1
 
 
-def until(condition: object, seconds: float = 20.0) -> None:
+def until(condition: object, seconds: float = 120.0) -> None:
     assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():
@@ -205,7 +205,7 @@ def test_what_strace_may_not_trace_is_told(sleeper: subprocess.Popen[bytes]) -> 
         "import os, sys, time; from qmisniff.capture.stracer import Stracer\n"
         "os.setgid(65534); os.setuid(65534); s = Stracer([int(sys.argv[1]), 4194303])\n"
         "while list(s.calls()) or s.exit is None: time.sleep(.01)\n"
-        "print(s.exit, *s.refused(), s.attaching(), s.said)"
+        "print(s.exit, *s.refused(), s.attaching(), list(s.said))"
     )
     try:
         done = subprocess.run([sys.executable, "-c", program, str(sleeper.pid)], capture_output=True, text=True)

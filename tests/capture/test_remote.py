@@ -121,8 +121,11 @@ def test_the_system_is_the_same_as_seen_from_within(target: RemoteTarget) -> Non
     here = LocalTarget()
     assert target.system() == here.system()
     assert target.is_root() == here.is_root()
+    before = time.time_ns()
     wall = target.clock() + target.wall_clock_offset()
-    assert abs(wall - time.time_ns()) < 200_000_000
+    after = time.time_ns()
+    # As good as a hundredth of a second, and as what it takes to ask.
+    assert before - (after - before) - 20_000_000 < wall < after + 20_000_000
     threads = {process.pid: process for process in target.processes()}
     for process in here.processes():
         if process.pid in threads:
@@ -164,7 +167,7 @@ def test_the_owner_is_the_shell_there(target: RemoteTarget) -> None:
     assert started in Path(f"/proc/{pid}/stat").read_text()
     assert target.owner() == f"{pid}_{started}"
     target.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while Path(f"/proc/{pid}/fd").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not Path(f"/proc/{pid}/fd").exists()
@@ -197,7 +200,7 @@ def test_a_far_shell_that_nobody_asks_any_more_cleans_up(tmp_path: Path, monkeyp
         folder.mkdir()
         connections[folder / "done"] = Shell(machine_with(shell, folder), "far")
         connections[folder / "done"].guard(f"echo cleaned >>'{folder}/done'")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not all(path.exists() for path in connections) and time.monotonic() < deadline:
         time.sleep(0.05)
     for path, connection in connections.items():
@@ -210,7 +213,7 @@ def test_a_far_shell_that_nobody_asks_any_more_cleans_up(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_login_that_takes_long_is_greeted_once(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A password that is typed, a slow network: what was said meanwhile waits in the connection."""
-    monkeypatch.setattr(shell_module, "_LOGIN", 6.0)
+    monkeypatch.setattr(shell_module, "_LOGIN", 12.0)
     path = machine_with(shell, tmp_path)[1]
     connection = Shell(["env", path, "sh", "-c", "sleep 1; exec sh"], "far")
     for number in range(10):
@@ -261,7 +264,8 @@ def test_a_shell_that_dies_is_said_in_the_words_of_the_connection(tmp_path: Path
     ],
 )
 def test_what_cannot_be_used_is_refused(spec: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qmisniff.capture.shell._LOGIN", 1.0)
+    if "not answered" in reason:
+        monkeypatch.setattr("qmisniff.capture.shell._LOGIN", 1.0)
     state = open_source(spec)
     try:
         with pytest.raises(SourceUnavailable, match=reason):
@@ -277,6 +281,18 @@ def test_an_answer_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -
         assert len(connection.ask("head -c 1000000 /dev/zero").output) == 1_000_000
         with pytest.raises(ConnectionLost, match="far does not stop talking"):
             connection.ask("cat /dev/zero")
+    finally:
+        connection.close()
+
+
+def test_an_answer_that_is_late_is_not_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Shell(["sh"], "far")
+    try:
+        monkeypatch.setattr(shell_module, "_SILENCE", 0.2)
+        for script in ("sleep 1; echo late", "echo fresh"):
+            with pytest.raises(ConnectionLost, match="has not answered"):
+                connection.ask(script)
+            time.sleep(1.0)
     finally:
         connection.close()
 

@@ -62,7 +62,7 @@ def test_the_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ki
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         address = str(tmp_path / "notify") if kind == "path" else "@" + str(tmp_path)[-60:]
         manager.bind(address.replace("@", "\0", 1))
-        manager.settimeout(5)
+        manager.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         ready()
         assert manager.recv(100) == b"READY=1"
@@ -79,7 +79,7 @@ def test_who_waits_for_the_module_has_started(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(KernelTap, "wait", wait)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(5)
+        manager.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         assert main(["capture", "--wait", "-w", str(tmp_path / "x")]) == 3
 

@@ -125,6 +125,15 @@ def test_dumpcap_is_told_how_much_to_take(play: Play, tmp_path: Path) -> None:
         UsbMonitor("usbmon1", Tuning(filter="node 0"))
 
 
+def test_a_signal_ends_the_wait_for_dumpcap(play: Play, tmp_path: Path) -> None:
+    """It looks at all interfaces first, and may take a minute."""
+    play(b"", instead="kill -TERM $PPID; while :; do sleep 0.02; done")
+    said = io.StringIO()
+    assert run(UsbMonitor("usbmon1"), CaptureFiles((tmp_path / "never").open), said) == 0  # type: ignore[arg-type]
+    assert said.getvalue() == "ended before there was anything to capture\n"
+    assert gone(tmp_path)
+
+
 def test_interfaces_that_are_there_are_sources_in_their_order(devices: Path) -> None:
     (devices / "usbmon10").touch()
     (devices / "usbmon2").touch()

@@ -14,16 +14,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from qmisniff.cli import main
 from tests.lab import wire
-from tests.lab.guest_capture import Port, Wire, remains
+from tests.lab.guest_capture import TRACEFS, Port, Wire, remains
 from tests.lab.wire import Address, Packet
 
+INSTANCES = TRACEFS / "instances"
 DMS, GET_IDS, IMEI = 2, 0x25, b"001010123456789"
 SERVER, CLIENT = Address(0, 77), 0x4700
-PATIENCE_S = 120.0  # an emulated machine takes its time to start tshark, twice
+PATIENCE_S = 900.0  # an emulated machine takes its time to start tshark, twice
 
 
 def talk(modem: Wire, client: Port) -> None:
@@ -31,14 +33,29 @@ def talk(modem: Wire, client: Port) -> None:
     announcement = wire.CONTROL.pack(wire.NEW_SERVER, DMS, 1, *SERVER)
     ctrl = Address(modem.node, wire.PORT_CTRL), Address(client.address.node, wire.PORT_CTRL)
     modem.send(Packet(wire.NEW_SERVER, *ctrl, announcement))
-    time.sleep(0.2)
     client.send(wire.MESSAGE.pack(wire.REQUEST, 7, GET_IDS, 0), SERVER)
-    time.sleep(0.2)
     modem.drain()
     tlvs = wire.TLV.pack(2, 4) + bytes(4) + wire.TLV.pack(0x11, len(IMEI)) + IMEI
     answer = wire.MESSAGE.pack(wire.RESPONSE, 7, GET_IDS, len(tlvs)) + tlvs
     modem.send(Packet(wire.DATA, SERVER, client.address, answer))
     client.socket.recv(1000)
+
+
+def armed() -> bool:
+    """Whether a capture's heads are enabled: they come last."""
+    heads = [
+        path
+        for name in ("receive", "transmit", "local")
+        for path in INSTANCES.glob(f"*/events/qmisniff_*/{name}_*/enable")
+    ]
+    return bool(heads) and all(path.read_text().startswith("1") for path in heads)
+
+
+def until(so: Callable[[], bool]) -> None:
+    """Until it is so, or it has taken too long: what comes of it is looked at by the test."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not so() and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 def libraries() -> str:
@@ -60,20 +77,15 @@ def capture(out: Path) -> dict[str, object]:
     modem.log.clear()  # what was said before the capture
     command = ["tshark", "-i", "qmisniff-kernel", "-w", str(file)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
-        deadline = time.monotonic() + PATIENCE_S
-        while not (remains() and file.exists()) and running.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.5)
-        time.sleep(3)  # the probes are armed one by one
+        until(lambda: (armed() and file.exists()) or running.poll() is not None)
         during = remains()
         talk(modem, client)
-        time.sleep(2)
+        until(lambda: running.poll() is not None or IMEI in file.read_bytes())
         running.send_signal(signal.SIGINT)
         said = running.communicate(timeout=PATIENCE_S)[1]
     modem.drain()
     (out / "wire.json").write_text(json.dumps([(way, data.hex()) for way, data in modem.log]))
-    gone = time.monotonic() + 10
-    while remains() and time.monotonic() < gone:
-        time.sleep(0.2)
+    until(lambda: not remains())
     assert main(["extcap", "uninstall"]) == 0
     return {"listed": listed, "during": during, "left": remains(), "said": said, "exit": running.returncode}
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from qmisniff.capture_file import Reader
 from qmisniff.cli import main
-from tests.lab.guest_capture import Capture, Port, remains, running
+from tests.lab.guest_capture import Capture, Port, remains, running, settled
 from tests.lab.wire import CONTROL, DEL_SERVER, NEW_SERVER, PORT_CTRL, Address, unpack_v1
 
 LAB = Path(__file__).resolve().parent
@@ -79,7 +79,7 @@ class Program:
     def end(self) -> int:
         """Let it leave."""
         self._in.close()
-        return self.process.wait(30)
+        return self.process.wait(300)
 
 
 def tracer(pid: int) -> int:
@@ -100,7 +100,7 @@ def straces() -> list[str]:
     return found
 
 
-def until(condition: Callable[[], Any], seconds: float = 60.0) -> bool:
+def until(condition: Callable[[], Any], seconds: float = 300.0) -> bool:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not (so := bool(condition())) and time.monotonic() < deadline:
@@ -116,7 +116,7 @@ def conversation(out: Path) -> dict[str, Any]:
     for _ in range(3):  # on a busy machine it may give up before the name service has answered
         before = len(log.read_text().splitlines())
         with running("-i", f"run:{' '.join(QMICLI)}", "-w", str(out / "run.pcapng")) as capture:
-            code, said = capture.wait(60), capture.said()
+            code, said = capture.wait(), capture.said()
         crossed = [before, len(log.read_text().splitlines())]
         if "IMEI" in said:
             break
@@ -160,7 +160,6 @@ def faults(out: Path) -> dict[str, Any]:
         victim.process.kill()
         victim.process.wait()
         late.ask("between")
-        time.sleep(0.5)
         if not (strace := tracer(late.process.pid)):
             raise RuntimeError(f"nobody traces it; found: {found}; {capture.end()} {capture.said()}")  # 0: all of us
         os.kill(strace, signal.SIGKILL)
@@ -201,7 +200,7 @@ def others(out: Path) -> dict[str, Any]:
         with running("-i", source, "-w", str(path)) as capture:
             offer.send(CONTROL.pack(DEL_SERVER, 0x1234, 0x0101, *offer.address), name_server)
             offer.send(CONTROL.pack(NEW_SERVER, 0x1234, 0x0101, *offer.address), name_server)
-            time.sleep(0.5)
+            settled()
             code = capture.end()
             results[source] = {"exit": code, "said": capture.said()}
         with path.open("rb") as file:

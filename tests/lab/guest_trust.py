@@ -20,7 +20,7 @@ from qmisniff.capture_file import Reader
 from qmisniff.frame import Frame
 from tests.lab import flooding, wire
 from tests.lab.flooding import Load, Sender
-from tests.lab.guest_capture import TRACEFS, Capture, Port, Wire, remains, run_experiments, running
+from tests.lab.guest_capture import TRACEFS, Capture, Port, Wire, remains, run_experiments, running, wait_until
 from tests.lab.wire import Address, Packet
 
 _CPU1 = Path("/sys/devices/system/cpu/cpu1/online")
@@ -50,7 +50,7 @@ def flood(out: Path, load: Load, *arguments: str) -> dict[str, Any]:
     """A flood while the capture is stopped, so that what is lost does not depend on how fast this machine is."""
     path = out / "flood.pcapng"
     with running("-w", str(path), *arguments) as capture:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while "-f" not in arguments and not path.stat().st_size and time.monotonic() < until:
             time.sleep(0.01)  # the end of its lookup is a packet that must not be among the lost
         os.kill(capture.pid, signal.SIGSTOP)
@@ -81,7 +81,6 @@ def thinned(out: Path) -> dict[str, Any]:
             far.send(Packet(wire.RESUME_TX, other, near.address, wire.CONTROL.pack(wire.RESUME_TX, *other, 0, 0)))
             far.send(Packet(wire.DATA, other, near.address, b"far to near, 20 B..."))
             far.write(wire.pack_v2(Packet(wire.DATA, Address(far.node, 0x77), near.address, b"version 2")))
-            time.sleep(0.3)
             capture.end()
         seen = [
             [frame.hook.name.lower(), frame.orig_len, len(frame.data)]
@@ -98,10 +97,9 @@ def killed_sender(out: Path) -> dict[str, Any]:
     path = out / "killed_sender.pcapng"
     with running("-w", str(path)) as capture:
         sender = Sender(out, Load(50, 30000, 10000))
-        time.sleep(0.5)
+        wait_until(lambda: flooding.look(path, sender.process.pid, 30000).captured > 5)
         sender.process.kill()
         sender.close()
-        time.sleep(0.2)
         capture.end()
     return {**ending(capture, path), **asdict(flooding.look(path, sender.process.pid, 30000))}
 
@@ -114,7 +112,7 @@ def full_disk(out: Path) -> dict[str, Any]:
     path = folder / "out.pcapng"
     with running("-w", str(path)) as capture:
         sender = Sender(out, Load(400, 1000, 2000))
-        capture.wait(60)
+        capture.wait()
         sender.process.kill()
         sender.close()
     found = flooding.look(path, sender.process.pid, 1000)
@@ -201,8 +199,11 @@ def cpu_offline(out: Path) -> dict[str, Any]:
             for online in (None, *switched):
                 if online is not None:
                     _CPU1.write_text(str(online))
-                # Two at once: where there are two processors, both are used.
-                senders += [Sender(out, Load(500, 700, 300)) for _ in range(2)]
+                # One on each processor that there is.
+                for cpu in range(2):
+                    sender = Sender(out, Load(500, 700, 300))
+                    senders.append(sender)
+                    os.sched_setaffinity(sender.process.pid, {cpu if cpu in os.sched_getaffinity(0) else 0})
                 for sender in senders[-2:]:
                     sender.done()
             capture.end()

@@ -118,7 +118,7 @@ def _free_port() -> int:
 
 
 def _wait(made: Guest) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while "ready" not in (made.console if (made.folder / "console").exists() else ""):
         if made.process.poll() is not None or time.monotonic() > deadline:
             raise LabNotReady(f"the guest does not boot: {made.console} {(made.folder / 'qemu').read_text()}")

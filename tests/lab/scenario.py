@@ -35,8 +35,8 @@ LAB = Path(__file__).resolve().parent
 SAMPLE = "/sys/kernel/debug/qmi_sample"
 PROGRAMS = ("modem", "sample_server", "watch_client")  # in the order they start
 DAEMONS = {"tqftpserv": ["tqftpserv"], **{name: phone.daemon(name) for name in ("pd-mapper", "rmtfs")}}
-START_TIMEOUT = 180.0
-CLIENT_TIMEOUT = 180.0
+START_TIMEOUT = 300.0
+CLIENT_TIMEOUT = 300.0
 ODDITIES = (
     "header-v2", "header-v2-options", "malformed-tlv", "short-message", "unknown-message", "compound",
     "unknown-service", "no-such-port",

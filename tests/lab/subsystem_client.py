@@ -18,7 +18,7 @@ from tests.lab.sockets import LoggedSocket, NoAnswer, look_up
 from tests.lab.wire import Message
 
 LINUX, MODEM = 1, 0
-TIMEOUT = 10.0
+TIMEOUT = 60.0
 BEFORE_POWERUP, AFTER_POWERUP = 0, 1
 SUID_REQUEST = 512
 

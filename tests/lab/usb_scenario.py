@@ -28,7 +28,7 @@ from typing import NamedTuple
 from tests.lab import services, usb_modem
 from tests.lab.scenario import LAB, Client, Journal, capture, run_client, server, told
 
-PATIENCE = 120.0  # seconds
+PATIENCE = 300.0  # seconds
 LONG_APN = "long." * 1000 + "example"  # longer than the largest transfer of either device
 
 
