@@ -25,6 +25,7 @@ def add(verbs: Verbs) -> None:
         tui,
         "look at a capture or at live traffic",
         "qmisniff tui modem.pcapng",
+        "qmisniff tui modem.pcapng -Y 'qmi.service == nas'",
         "qmisniff tui -i kernel",
         "qmisniff tui -i kernel -w modem.pcapng",
         "ssh phone qmisniff capture -w - | qmisniff tui -",
@@ -32,6 +33,7 @@ def add(verbs: Verbs) -> None:
     added.add_argument("file", nargs="?", metavar="FILE", help="a pcapng or pcap file, - for standard input")
     added.add_argument("-i", dest="interface", metavar="SOURCE", help="a source of `qmisniff interfaces`")
     added.add_argument("-w", dest="write", metavar="FILE", help="record in this file what is captured")
+    added.add_argument("-Y", dest="filter", metavar="FILTER", help="begin with this display filter")
     definitions_option(added)
 
     added = verbs.add(
@@ -76,7 +78,13 @@ def tui(options: argparse.Namespace) -> int:
     from qmisniff.tui import run
 
     with registry(options) as definitions:
-        return run(file=options.file, interface=options.interface, write=options.write, registry=definitions)
+        return run(
+            file=options.file,
+            interface=options.interface,
+            write=options.write,
+            display_filter=options.filter,
+            registry=definitions,
+        )
 
 
 def interfaces(options: argparse.Namespace) -> int:

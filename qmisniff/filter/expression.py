@@ -67,7 +67,24 @@ def _as_re2(pattern: bytes) -> bytes:
         elif part in _REFUSED:
             raise ValueError(f"{_REFUSED[part]} is not supported")
         elif part == b"$" and not lines:
-            if at + 1 < len(parts) and parts[at + 1] not in (b")", b"|", b"$"):
+            if not _is_last(parts[at + 1 :]):
                 raise ValueError("$ stands at the end, before ) or |")
             parts[at] = b"(?:\\n?\\z)"
     return b"".join(parts)
+
+
+def _is_last(rest: list[bytes]) -> bool:
+    """Whether behind a `$` nothing is left to be found, in its group and in those around it. As RE2 is given it, a `$`
+    takes the last newline with it."""
+    other = False  # in another alternative of a group that the `$` is in
+    depth = 0
+    for part in rest:
+        if part == b")" and not depth:
+            other = False
+        elif other:
+            depth += (part == b"(") - (part == b")")
+        elif part == b"|":
+            other = True
+        elif part not in (b"$", b"?"):
+            return False
+    return True

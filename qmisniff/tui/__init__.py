@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from qmisniff.tui.session import Session
 
 
-def run(*, file: str | None, interface: str | None, write: str | None, registry: Registry) -> int:
+def run(
+    *, file: str | None, interface: str | None, write: str | None, display_filter: str | None, registry: Registry
+) -> int:
     """Look at a capture file (`-` for standard input) or at a source; without either, choose on the screen.
 
     `write` names a file that a source or standard input is recorded in. Returns the exit code.
 
-    Raises UsageError, CaptureFileError, SourceUnavailable before the screen is touched.
+    Raises UsageError, FilterError, CaptureFileError, SourceUnavailable before the screen is touched.
     """
     if file is not None and interface is not None:
         raise UsageError("a file and a source at once", "leave out one of them")
@@ -29,6 +31,12 @@ def run(*, file: str | None, interface: str | None, write: str | None, registry:
         raise UsageError("-w records what is captured", "name a source with -i, or - for standard input")
     if write == "-":
         raise UsageError("the screen records in a file only", "name one with -w")
+    if display_filter is not None:
+        if file is None and interface is None:
+            raise UsageError("-Y filters a capture", "name a file, or a source with -i")
+        from qmisniff.filter import compile_filter
+
+        compile_filter(display_filter, registry)
     record = Path(write) if write is not None else None
     served = "TEXTUAL_DRIVER" in os.environ  # by `qmisniff serve`: keys and pictures go through pipes
     if not served and not os.isatty(2):  # where Textual paints, so that a program's output can go elsewhere
@@ -50,7 +58,7 @@ def run(*, file: str | None, interface: str | None, write: str | None, registry:
         try:
             from qmisniff.tui.app import QmisniffApp
 
-            app = QmisniffApp(session, registry)
+            app = QmisniffApp(session, registry, display_filter or "")
             app.run()
             session = app.session
         finally:

@@ -38,7 +38,8 @@ THEMES = ("textual-dark", "textual-light")
 class QmisniffApp(TypeAheadApp, inherit_bindings=False):
     """Shows one session after another. The feed starts when the screen stands; whoever runs the app closes the last.
 
-    Without a session it begins with the start screen; `registry` decodes what is opened there.
+    Without a session it begins with the start screen; `registry` decodes what is opened there. `display_filter` is for
+    the first session.
     """
 
     TITLE = "qmisniff"
@@ -46,8 +47,9 @@ class QmisniffApp(TypeAheadApp, inherit_bindings=False):
     OFFERS = commands.PROGRAM
     BINDINGS = commands.bindings(OFFERS)
 
-    def __init__(self, session: Session | None, registry: Registry) -> None:
+    def __init__(self, session: Session | None, registry: Registry, display_filter: str = "") -> None:
         super().__init__()
+        self._filter = display_filter
         self.state = load_state()
         self.session = session
         self._opener = Opener(registry)
@@ -61,7 +63,9 @@ class QmisniffApp(TypeAheadApp, inherit_bindings=False):
         if self.session is None:
             self.action_start()
         else:
-            self._show(self.session)
+            main = self._show(self.session)
+            if self._filter:
+                main.call_after_refresh(main.bar.put, self._filter, apply=True)
         for problem in keys.problems:
             self.warn(problem)
         # A closed terminal or a kill leaves in good order: the capture is taken out of the kernel, its file is kept.
@@ -96,12 +100,14 @@ class QmisniffApp(TypeAheadApp, inherit_bindings=False):
         bindings = [binding for _, binding in node._bindings if binding.id == identifier]
         return "  ".join(self.get_key_display(binding) for binding in bindings if commands.is_key(binding.key))
 
-    def _show(self, session: Session) -> None:
+    def _show(self, session: Session) -> MainScreen:
         self.session = session
         if session.path is not None:
             self.state.remember_file(session.path)
-        self.push_screen(MainScreen(session, self.state))
+        main = MainScreen(session, self.state)
+        self.push_screen(main)
         session.feed.start()
+        return main
 
     def _after_saving(self, then: Callable[[], object]) -> None:
         """Go on after asking what is to become of what is unsaved."""

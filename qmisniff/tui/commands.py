@@ -82,6 +82,7 @@ LIST: Offers = (
     Command("column.previous", "left,h", "Column before", "Go to the column to the left", "column(-1)"),
     Command("column.next", "right,l", "Next column", "Go to the column to the right", "column(1)"),
     Command("column.sort", "s", "Sort", "Sort by the column; again: the other way round; again: no more", "sort", True),
+    Command("list.details", "enter", "Details", "Go to the fields of the packet", "screen.pane(1)"),
     Command("list.follow", "f", "Follow", "Keep the newest packet selected", "toggle_follow", True),
 )
 TREE: Offers = (
@@ -168,6 +169,8 @@ PANES: Offers = (
 )
 PACKET: Offers = (
     Command("packet.partner", "r", "Request/response", "Go to the other half of the pair", "partner", True),
+    Command("packet.below", "ctrl+down,f8", "Packet below", "Go to the packet below, also from its fields", "step(1)"),
+    Command("packet.above", "ctrl+up,f7", "Packet above", "Go to the packet above, also from its fields", "step(-1)"),
     Command("packet.next", "full_stop", "Next", "Go to the next packet of the conversation", "in_conversation(1)"),
     Command("packet.previous", "comma", "Before", "Go to the packet before in the conversation", "in_conversation(-1)"),
     Command("packet.back", "alt+left,backspace", "Back", "Go to the packet one came from", "back"),

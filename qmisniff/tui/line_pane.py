@@ -103,6 +103,11 @@ class LinePane(ScrollView, can_focus=True, inherit_bindings=False):
         self.fit(self.virtual_size.width)
         self.show_line(self.cursor_line)
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """Textual tells the bar where the view is only while the bar is shown."""
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def styled(self, parts: Iterable[tuple[str, Style]]) -> Strip:
         """A strip of (text, style) parts. Text is made safe here, and here only, for every pane."""
         return Strip([Segment(plain(text), style) for text, style in parts])

@@ -33,7 +33,28 @@ _TEXTS = st.lists(_LETTERS, max_size=8)
 @given(_PATTERNS, st.booleans(), _TEXTS.map(b"".join))
 def test_the_same_is_found_as_by_a_backtracking_engine(pattern: bytes, end: bool, text: bytes) -> None:
     pattern += b"$" if end else b""
-    assert bool(expression(pattern).search(text)) == bool(re.search(pattern, text, re.IGNORECASE))
+    try:
+        ours = expression(pattern)
+    except ValueError as error:
+        assert "$ stands at the end" in str(error) and b"$" in pattern[:-1]
+        return
+    assert bool(ours.search(text)) == bool(re.search(pattern, text, re.IGNORECASE))
+
+
+@pytest.mark.parametrize(
+    "pattern", [b"a$b", b"(a$)b", b"(a$){2}", b"(?:a|(b$))+", b"((a$|b)|c)\n", b"(a$|(b))*", b"$*", b"($)b|c"]
+)
+def test_what_stands_behind_an_end_is_refused(pattern: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\$ stands at the end"):
+        expression(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", [b"a$", b"a$|b", b"(a$|b)", b"((a$)|(?:b)|[)$])", b"(a|b$)?", b"(a$)$", rb"\$a", b"[$]a"]
+)
+def test_an_end_at_the_end_is_none_too_early(pattern: bytes) -> None:
+    for text in (b"a", b"b\n", b"a\n", b"ab", b"$a", b")", b"\n"):
+        assert bool(expression(pattern).search(text)) == bool(re.search(pattern, text, re.IGNORECASE))
 
 
 @pytest.mark.parametrize("pattern", [b"(a+)+$", b"^(a|a)*$", b"(a|aa)+$", b"(.*)*x", b"a?" * 100 + b"a" * 100 + b"$"])

@@ -23,6 +23,31 @@ async def arrives(seat: Seat, row: int) -> None:
     await seat.until(lambda: seat.packets.selected == row, f"packet {row + 1} is selected")
 
 
+@scenario("packet.below")
+async def _(seat: Seat, key: str) -> None:
+    await seat.select(IDS_ASKED)
+    seat.details.focus()
+    await seat.select_field("qmi.msgid")
+    await seat.press(key)
+    await seat.until(lambda: seat.bytes.data == seat.session.store.frame(IDS).data, "the response is shown")
+    assert seat.details.has_focus and seat.details.names[seat.details.cursor_line] == "qmi.msgid"
+
+
+@scenario("packet.above")
+async def _(seat: Seat, key: str) -> None:
+    await seat.select(IDS)
+    seat.bytes.focus()
+    await seat.press(key)
+    assert seat.packets.selected == IDS_ASKED and seat.bytes.has_focus
+
+
+@scenario("list.details")
+async def _(seat: Seat, key: str) -> None:
+    await seat.select(IDS)
+    await seat.press(key)
+    assert seat.details.has_focus and seat.packets.selected == IDS
+
+
 @scenario("packet.next")
 async def _(seat: Seat, key: str) -> None:
     await seat.select(SERVING_ASKED)

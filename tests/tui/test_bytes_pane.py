@@ -92,3 +92,10 @@ async def test_the_offset_grows_with_a_packet_of_more_than_64_kibibytes() -> Non
     async with seated() as seat:
         assert (await dump(seat, bytes(0x10000)))[0].startswith("0000  00")
         assert (await dump(seat, bytes(0x10001)))[0].startswith("000000  00")
+
+
+async def test_the_scroll_bar_says_where_the_view_is_from_the_first() -> None:
+    async with seated(size=(80, 24)) as seat:
+        await seat.select(IDS)  # its message lies below what is seen, and before it there was nothing to scroll
+        await seat.until(lambda: seat.bytes.show_vertical_scrollbar and seat.bytes.scroll_y > 0, "it is shown")
+        assert seat.bytes.vertical_scrollbar.position == seat.bytes.scroll_y

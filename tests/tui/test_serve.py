@@ -99,8 +99,10 @@ def test_a_browser_shows_the_list(browser: webdriver.Chrome, tmp_path: Path) -> 
     ("example.org", True),
 ])  # fmt: skip
 def test_only_this_machine_unless_told_otherwise(
-    host: str, warns: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    host: str, warns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a b.pcapng").write_bytes(SAMPLE.read_bytes())
     served: list[tuple[str, str, int]] = []
 
     def serve(server: PageServer) -> None:

@@ -191,6 +191,8 @@ def test_output_to_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.Monke
     ("tui /bin/sh", 2, "not a capture file"),
     ("tui -", 2, "standard input is the terminal"),
     ("tui x.pcapng -i kernel", 2, "a file and a source at once"),
+    (f"tui {SAMPLE} -Y 'qmi.nothing == 1'", 2, "qmi.nothing is neither a field nor a protocol"),
+    ("tui -Y qmi", 2, "-Y filters a capture"),
     ("tui -i nothing", 2, "there is no source 'nothing'"),
     ("tui x.pcapng -w y.pcapng", 2, "-w records what is captured"),
     ("tui - -w - < /dev/null", 2, "the screen records in a file only"),
@@ -199,9 +201,16 @@ def test_output_to_a_terminal_that_is_gone_is_no_error(monkeypatch: pytest.Monke
 def test_what_cannot_be_opened_is_one_line(terminal: Terminal, command: str, code: int, words: str) -> None:
     terminal.run(f"{PROGRAM} {command}", size=(200, 40))
     text = terminal.until(lambda text: "exit code" in text)
-    message, last = text.split("\n")[:2]
-    assert message.startswith("qmisniff: ") and words in message
+    message, *marks, last = text.rstrip().split("\n")
+    assert message.startswith("qmisniff: ") and words in message and len(marks) == 2 * ("qmi.nothing" in command)
     assert last == f"exit code {code}"
+
+
+def test_the_screen_can_begin_with_a_filter(terminal: Terminal) -> None:
+    terminal.run(f"{PROGRAM} tui {SAMPLE} -Y 'qmi.service == dms'")
+    terminal.until(lambda text: "qmi.service == dms" in text and "2 shown" in text and "Get IDs" in text)
+    terminal.press("q")  # the packets have the focus, not the filter
+    terminal.until(lambda text: "exit code 0" in text)
 
 
 def test_without_a_terminal_it_says_so(tmp_path: Path) -> None:

@@ -70,6 +70,10 @@ class Moving(Desk):
         else:
             self.go_to(number - 1)
 
+    def action_step(self, lines: int) -> None:
+        """Go to the packet below in the list, wherever the focus is; to the one above where negative."""
+        self.packets.action_cursor_lines(lines)
+
     def action_in_conversation(self, step: int) -> None:
         """Go to the next packet between the same two ends, to the one before where negative."""
         row = self.packets.selected

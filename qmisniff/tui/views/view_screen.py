@@ -18,6 +18,7 @@ from qmisniff.analysis.rows import Cancel, Cancelled
 from qmisniff.errors import QmisniffError
 from qmisniff.printable import plain
 from qmisniff.tui.commands import bindings
+from qmisniff.tui.file_names import file_names
 from qmisniff.tui.footer import KeyLine
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.status import StatusLine
@@ -167,7 +168,7 @@ class ViewScreen(Screen[None], Generic[Answer], inherit_bindings=False):
             if name is not None:
                 self.run_worker(partial(self._write, _path(name), lines), thread=True, group="write")
 
-        self.app.push_screen(AskScreen("Write to", suggestion, objection), write)
+        self.app.push_screen(AskScreen("Write to", suggestion, objection, file_names), write)
 
     def _write(self, path: Path, lines: Callable[[Path], Iterable[str]]) -> None:
         try:
