@@ -103,7 +103,11 @@ def lua(options: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "choose another place with -o") from None
     if options.install:
+        from qmisniff.cli.wireshark import lua_refused
+
         print(path)
+        if refused := lua_refused():
+            say(refused)
     return 0
 
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 
 _TIMEOUT_S = 120  # of an emulated machine; anywhere else it takes a moment
+_ROOT_MAY = "run_user_scripts_when_superuser = true"
 _ADDED = "~/.local/lib/wireshark"  # where Wireshark looks from 4.2 on, and for Lua before
 
 
@@ -26,6 +28,20 @@ def extcap_folder() -> Path:
     if "Personal configuration" in known:
         return known["Personal configuration"] / "extcap"
     return Path(_ADDED, "extcap").expanduser()
+
+
+def lua_refused() -> str:
+    """Why Wireshark, run by this user, loads no Lua dissector, and what would help; "" where it does."""
+    known = _folders()
+    # Before 4.2, which does not tell of the first folder, root may load them.
+    if os.geteuid() != 0 or "Personal Extcap path" not in known or "Global Lua Plugins" not in known:
+        return ""
+    file = known["Global Lua Plugins"] / "init.lua"
+    try:
+        said = _ROOT_MAY in file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        said = False
+    return "" if said else f"run as root, this Wireshark loads no Lua without the line `{_ROOT_MAY}` in {file}"
 
 
 @cache

@@ -21,8 +21,9 @@ _INTEGER = re.compile(r"(-?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE]-?[0-9]{1,4})?")
 _SEPARATED = re.compile(r"[0-9a-fA-F]{1,2}(?:([:.-])[0-9a-fA-F]{1,2}(?:\1[0-9a-fA-F]{1,2})*)")
 _DIGITS = re.compile(r"(?:[0-9a-fA-F]{2})+")
-_ONE_BYTE = re.compile(r"0[xX]([0-9a-fA-F]{1,2})")
+_ONE_BYTE = re.compile(r"0[xX]([0-9a-fA-F]{1,2})|([0-9])")
 _TRUTH = {"true": 1, "True": 1, "TRUE": 1, "false": 0, "False": 0, "FALSE": 0}
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?\s*(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _MOST_DIGITS = 40
 
@@ -117,9 +118,9 @@ def fraction(text: str) -> float:
 
 
 def octets(text: str) -> bytes:
-    """Hexadecimal bytes: aa:bb, aa-bb, a.b, aabb, 0xff."""
+    """Hexadecimal bytes: aa:bb, aa-bb, a.b, aabb, 0xff; a digit alone."""
     if match := _ONE_BYTE.fullmatch(text):
-        return bytes([int(match[1], 16)])
+        return bytes([int(match[1] or match[2], 16)])
     if _SEPARATED.fullmatch(text):
         return bytes(int(part, 16) for part in re.split("[:.-]", text) if part)
     if _DIGITS.fullmatch(text):
@@ -141,8 +142,8 @@ def label(text: str, spec: FieldSpec) -> int:
 
 
 def moment(text: str) -> int:
-    """Nanoseconds since 1970 of an ISO 8601 time; local time where it names no zone."""
-    match = _TIME.fullmatch(text)
+    """Nanoseconds since 1970 of an ISO 8601 time; local time where it names no zone. A day is its midnight."""
+    match = _TIME.fullmatch(f"{text} 00:00" if _DAY.fullmatch(text) else text)
     if match is None:
         raise ValueError(f"{text} is no time: 2026-01-31 12:00:00Z")
     day, clock, below, zone = match.groups()

@@ -98,6 +98,8 @@ def store() -> Store:
         ("qmi.tlv.value > 48", [5]),
         ('qmi.tlv.value[0:5] == "Hello"', [5]),
         ("qmi.tlv.value[0] == 48", [5]),
+        ("qmi[0] == 2", [5, 6, 7, 8, 9]),
+        ("qmi[1] & 1", [4, 5, 6, 7, 10]),
         ("qmi.tlv.value[-2:2] == 64-0a", [5]),
         ('qmi.tlv.value[0,1,2-3] == "Hell"', [5]),
         ('qmi.tlv.value[:5] == "Hello"', [5]),
@@ -157,6 +159,8 @@ def store() -> Store:
         # time
         ('frame.time == "2026-01-01T00:00:00.010Z"', [4]),
         ('frame.time < "2026-01-01 01:00:00.010+01:00"', [1, 2, 3]),
+        ('frame.time > "2025-12-30"', [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+        ('frame.time < "2025-12-30" or frame.time > "2026-01-03"', []),
         ("frame.time_epoch == 1767225600.025", [5]),
         ("frame.time_epoch > 1767225600.0319", [11, 12]),
         ("qmi.time == 0.015", [5]),

@@ -110,6 +110,12 @@ def test_damaged_messages(tmp_path: Path, script: Path) -> None:
     assert not disagreements(registry(), script, save([*announced, *damaged], tmp_path / "damaged.pcapng"))[:20]
 
 
+def test_packets_that_another_program_has_cut(tmp_path: Path, script: Path) -> None:
+    whole = [frame for frame in every_message() if len(frame.data) > 40][:40]
+    frames = [frame._replace(data=frame.data[:size]) for frame in whole for size in (1, 31, 38, len(frame.data) - 1)]
+    assert not disagreements(registry(), script, save(frames, tmp_path / "cut.pcapng"))[:20]
+
+
 def test_mbim_messages(tmp_path: Path, script: Path) -> None:
     rng = random.Random(20_262)
     whole = [in_mbim(kind, ANSWERED) for kind in (COMMAND, COMMAND_DONE)] + [bytes((1, 0, 0, 128, 16)) + bytes(11)]

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from qmisniff.cli import main
+from qmisniff.cli import main, wireshark
 from qmisniff.definitions import Registry
 from qmisniff.lua.tables import quoted
 from tests import factories
@@ -97,3 +98,20 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     assert main(["export", "lua", "-o", str(tmp_path / "no" / "such.lua")]) == 2
     assert main(["export", "lua", "--services", "nothing"]) == 2
     assert "choose another place" in capsys.readouterr().err
+
+
+def test_installed_for_root_it_says_what_root_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "tshark"
+    folders = f"Personal Lua Plugins: {tmp_path}\nPersonal Extcap path: {tmp_path}\nGlobal Lua Plugins: {tmp_path}\n"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{folders}END\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    for line, told in (("", True), ("run_user_scripts_when_superuser = true", False)):
+        (tmp_path / "init.lua").write_text(f"-- first\n{line}\n")
+        wireshark._folders.cache_clear()
+        assert main(["export", "lua", "--services", "dms", "--install"]) == 0
+        assert ("loads no Lua" in capsys.readouterr().err) is told
+    wireshark._folders.cache_clear()

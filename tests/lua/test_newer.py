@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.differential.corpus import registry
+from tests.filter import capture as every_type
 from tests.lua import test_agreement, test_filters, test_links, test_usb
 from tests.lua.test_filters import disagreements
 from tests.lua.tshark import export, save
@@ -51,7 +52,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_written_filters(tmp_path: Path, script: Path) -> None:
-    capture = save(test_filters.every_type.frames(), tmp_path / "types.pcapng")
+    capture = save(every_type.frames(), tmp_path / "types.pcapng")
     filters = [text for text in test_filters.written() if not any(part in text for part in CHANGED)]
     assert len(filters) > 110
     assert not disagreements(script, capture, filters, tmp_path)

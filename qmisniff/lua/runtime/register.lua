@@ -64,10 +64,12 @@ local function show_tap(size, pinfo, tree)
     if pid >= 0 then add(layer, fields["tap.pid"], tvb(8, 4), pid) end
     local comm = to_nul(sub(bytes, 17, 32))
     if comm ~= "" then add(layer, fields["tap.comm"], tvb(16, 16), valid_utf8(comm)) end
-    local cpu, flags = u16(4), byte(bytes, 4)
+    local cpu, flags = u16(4), byte(bytes, 4) % 8
+    -- Another program may have cut the record since.
+    if u32(12) > #bytes - size and floor(flags / 2) % 2 == 0 then flags = flags + 2 end
     if cpu ~= 0xFFFF then add_le(layer, fields["tap.cpu"], tvb(4, 2)) end
     for _, flag in ipairs(FLAGS) do
-        if flag[2] == 0 or flags % 8 ~= 0 then
+        if flag[2] == 0 or flags ~= 0 then
             add(layer, fields[flag[1]], tvb(3, 1), floor(flags / 2 ^ flag[2]) % 2 == 1)
         end
     end
