@@ -20,7 +20,7 @@ from qmisniff.filter.resolve import FieldValues, Test
 from qmisniff.filter.tlv_fields import Asked, values_of
 from qmisniff.filter.verdict import Verdict
 from qmisniff.protocol import qmi
-from qmisniff.protocol.arrays import Mask, Numbers
+from qmisniff.protocol.arrays import U8, Mask, Numbers
 from qmisniff.store.columns import Columns, TlvIndex
 from qmisniff.store.distinct import Distinct
 
@@ -131,16 +131,15 @@ class Descriptions:
             passed[row] = passes(test, _Bytes(each))
         return Verdict(known & passed, known & ~passed)
 
-    def kind(self, service: int, msgid: int, kind: int) -> Kind:
-        """What is said about the messages of a service (-1: it is not known), an id and a type."""
-        return self._kinds[self._number((service + 1) << 24 | msgid << 8 | kind)]
+    def kind(self, key: int) -> Kind:
+        """What is said about messages, by what `kind_keys` gives for them."""
+        return self._kinds[self._number(key)]
 
     def _kinds_of(self, columns: Columns, wanted: Mask) -> Numbers:
         """The number of the kind of message of each of these rows, as far as they are plain; 0 for all others."""
         rows = np.flatnonzero(wanted & columns.plain)
-        keys = columns.service[rows] + 1 << 24 | columns.msgid[rows].astype(np.int64) << 8 | columns.qmi_type[rows]
         numbers = np.zeros(len(columns), np.uint32)
-        numbers[rows] = self._found.of([keys.astype(np.uint64)])
+        numbers[rows] = self._found.of([kind_keys(columns, rows)])
         made = self._kinds[len(self._lengths) :]
         if made:
             self._lengths = np.vstack([self._lengths, *(kind.lengths for kind in made)])
@@ -149,7 +148,7 @@ class Descriptions:
         return numbers
 
     def _number(self, key: int) -> int:
-        number, msgid, kind = (key >> 24) - 1, key >> 8 & 0xFFFF, key & 0xFF
+        number, msgid, kind = of_key(key)
         service = self._registry.service(number) if number >= 0 else None
         message = service.message(msgid) if service else None
         same = (number, msgid, kind) if message else (service is None, -1, kind)
@@ -170,6 +169,18 @@ class Descriptions:
     def _problem(self, which: int, raw: bytes) -> Severity | None:
         problem = self._kinds[which >> 8].tlvs[which & 0xFF].problem(raw)
         return problem.severity if problem else None
+
+
+def kind_keys(columns: Columns, places: Numbers) -> U8:
+    """Service, id and type of the plain messages at these places, as one number each."""
+    service, msgid = columns.service[places], columns.msgid[places].astype(np.int64)
+    keys: U8 = (service + 1 << 24 | msgid << 8 | columns.qmi_type[places]).astype(np.uint64)
+    return keys
+
+
+def of_key(key: int) -> tuple[int, int, int]:
+    """Service (-1: it is not known), id and type."""
+    return (key >> 24) - 1, key >> 8 & 0xFFFF, key & 0xFF
 
 
 def _whole(columns: Columns, tlvs: TlvIndex) -> Mask:

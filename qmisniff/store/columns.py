@@ -59,11 +59,6 @@ class Columns:
         return np.frombuffer(held.all() if isinstance(held, Span) else held, np.uint8)
 
     @cached_property
-    def data(self) -> bytes:
-        """The same, in a form whose slices are bytes."""
-        return self.buffer.tobytes()
-
-    @cached_property
     def ts_ns(self) -> I8:
         """Nanoseconds since 1970."""
         return np.frombuffer(self._tracker.ts_column[self.first : self.first + len(self)], np.int64)
