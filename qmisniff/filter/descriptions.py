@@ -68,6 +68,8 @@ class Descriptions:
         self._kinds = [Kind(None, None, _NO_KIND)]  # number 0 is for rows that nobody asks about
         self._lengths = np.empty((0, 256), np.int32)
         self._extents = np.empty((0, 256), _EXTENT)
+        self._least = np.empty((0, 256), np.int32)  # parts of it that are asked about for every TLV
+        self._counts = np.empty((0, 256), bool)
         self._needed = np.empty((0, 256), bool)
         self._right = Asked(lambda which, raw: self._problem(which, raw) is None)
         self._sound = Asked(lambda which, raw: self._problem(which, raw) is not Severity.ERROR)
@@ -94,15 +96,16 @@ class Descriptions:
         kinds = self._kinds_of(columns, wanted)
         tlvs = columns.tlvs_of(wanted)
         sound = wanted & _whole(columns, tlvs)
-        extents = self._extents[kinds[tlvs.index], tlvs.type]
-        least = extents["least"]
+        which = kinds[tlvs.index].astype(np.intp) << 8 | tlvs.type
+        least = self._least.take(which)
         sound[tlvs.index[least > tlvs.length]] = False
+        counting = np.flatnonzero(self._counts.take(which) & sound[tlvs.index])
+        extents = self._extents.take(which[counting])
         for size in (1, 2, 4):
-            counted = np.flatnonzero((extents["size"] == size) & sound[tlvs.index])
-            places = tlvs.value[counted] + extents["at"][counted]
-            count = columns.take(places, size).view(f"<u{size}")[:, 0].astype(np.int64)
-            short = least[counted] + count * extents["unit"][counted] > tlvs.length[counted]
-            sound[tlvs.index[counted[short]]] = False
+            counted = extents["size"] == size
+            found, at, unit = counting[counted], extents["at"][counted], extents["unit"][counted]
+            count = columns.take(tlvs.value[found] + at, size).view(f"<u{size}")[:, 0].astype(np.int64)
+            sound[tlvs.index[found[least[found] + count * unit > tlvs.length[found]]]] = False
         return self._ask(self._sound, columns, tlvs, sound, kinds, least < 0)
 
     def _ask(
@@ -144,6 +147,8 @@ class Descriptions:
         if made:
             self._lengths = np.vstack([self._lengths, *(kind.lengths for kind in made)])
             self._extents = np.vstack([self._extents, *(kind.extents for kind in made)])
+            self._least = self._extents["least"].astype(np.int32)
+            self._counts = self._extents["size"] != 0
             self._needed = np.vstack([self._needed, *(kind.needed for kind in made)])
         return numbers
 
