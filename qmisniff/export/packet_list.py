@@ -25,9 +25,10 @@ from qmisniff.printable import plain
 from qmisniff.protocol import qmi
 from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store import Store
-from qmisniff.store.columns import Columns, TlvIndex
+from qmisniff.store.columns import Columns
 from qmisniff.store.distinct import Distinct
 from qmisniff.store.flows import Flows
+from qmisniff.store.tlv_index import TlvIndex
 
 _KEPT = 1 << 14  # shapes of messages; flows
 _TYPES = 16  # TLVs that tell messages apart: a row names fewer

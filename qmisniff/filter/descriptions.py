@@ -21,8 +21,9 @@ from qmisniff.filter.tlv_fields import Asked, values_of
 from qmisniff.filter.verdict import Verdict
 from qmisniff.protocol import qmi
 from qmisniff.protocol.arrays import U8, Mask, Numbers
-from qmisniff.store.columns import Columns, TlvIndex
+from qmisniff.store.columns import Columns
 from qmisniff.store.distinct import Distinct
+from qmisniff.store.tlv_index import TlvIndex
 
 COMPLAINTS = frozenset({EXPERT_SEVERITY.name, EXPERT_MESSAGE.name, UNDECODED.name})  # fields of messages with problems
 _NO_KIND = 255  # as Columns.qmi_type has it where there is no message
