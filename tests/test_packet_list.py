@@ -6,11 +6,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from qmisniff import cli, export
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.sinks import Sink
+from qmisniff.export import packet_list
 from qmisniff.export.batches import batches
 from qmisniff.export.packet_list import PacketList
 from qmisniff.frame import Frame
@@ -69,6 +71,24 @@ def test_many_tlvs_are_told_apart_by_those_that_are_named() -> None:
     expected = [dissector.summary(store.frame(row), store.context(row)).info for row in range(len(store))]
     assert [row[3] for row in listed(store, dissector, list(range(len(store))))] == expected
     assert len(set(expected)) == 3
+
+
+def test_what_is_remembered_is_bounded_and_stays_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packet_list, "_KEPT", 3)
+    store, dissector = Store(), capture.dissector()
+    ports = [0x4000 + at % 7 for at in range(60)]
+    bodies = [make.tlv(16 + at % 11, b"") for at in range(60)]
+    store.extend(
+        make.frame(make.qrtr(make.qmi(2, at, 0x7777, body), (make.MODEM, 10), (make.HOST, port)))
+        for at, (port, body) in enumerate(zip(ports, bodies, strict=True))
+    )
+    packets = PacketList(store, dissector)
+    for columns, places in batches(store, range(len(store))):
+        for part in np.array_split(places, 6):
+            found = list(zip(*packets.rows(columns, part), strict=True))
+            rows = [dissector.summary(store.frame(row), store.context(row)) for row in part.tolist()]
+            assert found == [(row.source, row.destination, row.protocol, row.info) for row in rows]
+            assert len(packets._ends) <= 3
 
 
 @pytest.mark.parametrize("few", [0, 1000])

@@ -702,12 +702,16 @@ def test_a_reader_sees_whole_rows_while_frames_are_appended() -> None:
     columns_tell_the_truth(store)
 
 
+_LOW, _HIGH = st.integers(0, 3), st.integers(2**64 - 3, 2**64 - 1)
+
+
 @given(
-    st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(2**64 - 3, 2**64 - 1)), max_size=60), max_size=5),
+    st.lists(st.lists(st.tuples(_LOW, _HIGH, _LOW, _HIGH), max_size=60), max_size=5),
+    st.integers(1, 4),
     st.sampled_from([0, 1, 2, 14]),
     st.sampled_from([1, 8]),
 )
-def test_equal_rows_have_equal_numbers(batches: list[list[tuple[int, int]]], bits: int, tries: int) -> None:
+def test_equal_rows_have_equal_numbers(batches: list[list[tuple[int, ...]]], width: int, bits: int, tries: int) -> None:
     """However many different rows have to share a slot."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("qmisniff.store.distinct._BITS", bits)
@@ -718,10 +722,10 @@ def test_equal_rows_have_equal_numbers(batches: list[list[tuple[int, int]]], bit
             met.append(row)
             return len(met) - 1
 
-        distinct = Distinct(2, number)
+        distinct = Distinct(width, number)
         for batch in batches:
-            columns = [np.array([row[at] for row in batch], np.uint64) for at in (0, 1)]
-            assert [met[each] for each in distinct.of(columns)] == batch
+            columns = [np.array([row[at] for row in batch], np.uint64) for at in range(width)]
+            assert [met[each] for each in distinct.of(columns)] == [row[:width] for row in batch]
         assert len(met) == len(set(met))
 
 

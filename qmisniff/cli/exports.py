@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import tempfile
 from bisect import bisect_right
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -223,6 +221,9 @@ def _input(options: argparse.Namespace) -> Iterator[BinaryIO]:
         if stream.seekable():
             yield stream
             return
+        import shutil
+        import tempfile
+
         with tempfile.TemporaryFile() as copy:
             try:
                 shutil.copyfileobj(stream, copy)

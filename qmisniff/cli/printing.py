@@ -13,6 +13,7 @@ from qmisniff.errors import UsageError
 
 if TYPE_CHECKING:
     from qmisniff.definitions import Registry
+    from qmisniff.filter import Filter
     from qmisniff.frame import Frame
 
 
@@ -46,7 +47,6 @@ class Printer:
     def __init__(self, given: argparse.Namespace, definitions: Registry, out: TextIO) -> None:
         from qmisniff.dissect import Dissector
         from qmisniff.export import Detail, open_format
-        from qmisniff.filter import compile_filter
 
         kind = given.format or "text"
         if (given.fields or given.options) and kind not in ("fields", "csv"):
@@ -54,7 +54,11 @@ class Printer:
         fields, layout = tuple(given.fields or ()), tuple(given.options or ())
         detail = Detail(tree=given.tree, bytes=given.bytes, fields=fields, options=layout)
         self.dissector = Dissector(definitions)
-        self.chosen = compile_filter(given.filter, definitions) if given.filter is not None else None
+        self.chosen: Filter | None = None
+        if given.filter is not None:
+            from qmisniff.filter import compile_filter
+
+            self.chosen = compile_filter(given.filter, definitions)
         self.format = open_format(kind, self.dissector, out, detail)
 
 

@@ -7,7 +7,6 @@ that it goes on.
 
 from __future__ import annotations
 
-import shutil
 from time import monotonic
 from types import TracebackType
 from typing import TextIO
@@ -50,6 +49,8 @@ class Progress:
             return
         self._next = now + REDRAW_S
         self._drawn = True
+        import shutil
+
         width = shutil.get_terminal_size().columns
         self._stderr.write(_CLEAR + _text(what, done, total, now - self._since)[: width - 1])
         self._stderr.flush()

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +66,8 @@ def _read(file: Path, stamp: list[Any]) -> list[Any] | None:
 
 
 def _write(file: Path, stamp: list[Any], found: list[Any]) -> None:
+    import tempfile  # takes as long to import as a cached definition to read
+
     text = json.dumps({"stamp": stamp, "found": found}, separators=(",", ":")).encode()
     data = hashlib.blake2b(text, digest_size=16).hexdigest().encode() + b"\n" + text
     with contextlib.suppress(OSError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from qmisniff.protocol import qmi, qmux
 from qmisniff.protocol.arrays import U1, Mask, Numbers
 from qmisniff.protocol.context import Context
 
-BATCH = 8192  # frames: their text stays small, and there are enough of each kind
+BATCH = 4096  # frames: their text stays small, and there are enough of each kind
 AT_ONCE = 512  # lines in one text
 MAX_HEADS = 1 << 16
 _NONE = -1
@@ -40,11 +40,6 @@ class Rows(Protocol):
     """What must be known of a run of frames: columns of numbers, as qmisniff.store.columns has them."""
 
     first: int
-
-    @property
-    def data(self) -> Any:
-        """All bytes; slices of it are bytes."""
-        ...
 
     @property
     def buffer(self) -> U1: ...
@@ -211,12 +206,15 @@ class BulkJson:
         order = np.argsort(kinds << 16 | rows.tlv_length[chosen[places]], kind="stable")
         places, kinds = places[order], kinds[order]
         which = chosen[places]
-        starts = (rows.offset[which] + rows.message[which] + qmi.SERVICE_HEADER.size).tolist()
-        sizes = rows.tlv_length[which].tolist()
+        starts, sizes = rows.offset[which] + rows.message[which] + qmi.SERVICE_HEADER.size, rows.tlv_length[which]
+        # A copy of these messages alone: the buffer may be much longer, and its slices are no bytes.
+        low, high = starts.min(initial=len(rows.buffer)), (starts + sizes).max(initial=0)
+        data = rows.buffer[low:high].tobytes()
+        starts, sizes = (starts - low).tolist(), sizes.tolist()
         bounds = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(kinds)] if len(kinds) else []
         texts: list[str | None] = [None] * len(chosen)
         for first, last in pairwise(bounds):
-            found = self._decoders[kinds[first]].json_texts(rows.data, starts[first:last], sizes[first:last])
+            found = self._decoders[kinds[first]].json_texts(data, starts[first:last], sizes[first:last])
             for place, text in zip(places[first:last].tolist(), found, strict=True):
                 texts[place] = text
         return texts
@@ -245,15 +243,13 @@ def _ends(rows: Rows, chosen: Numbers) -> list[str]:
     end = rows.message[chosen].astype(np.int64) + qmi.SERVICE_HEADER.size + rows.tlv_length[chosen]
     start, stop = rows.offset[chosen] + end, rows.offset[chosen] + rows.length[chosen]
     partner, row, waited = rows.partner[chosen], chosen + rows.first, rows.response_ns[chosen]
-    for place in np.flatnonzero((start < stop) | (partner != _NONE)).tolist():
-        text = ""
-        if start[place] < stop[place]:
-            text = f',"qrtr.padding":"{rows.data[int(start[place]) : int(stop[place])].hex()}"'
-        if partner[place] == _NONE:
-            pass
-        elif partner[place] < row[place]:
-            text += f',"qmi.response_to":{partner[place] + 1},"qmi.time":{int(waited[place]) / 1e9!r}'
-        else:
-            text += f',"qmi.response_in":{partner[place] + 1}'
+    places = np.flatnonzero((start < stop) | (partner != _NONE))
+    known = (column[places].tolist() for column in (start, stop, partner, row, waited))
+    for place, begin, behind, other, this, ns in zip(places.tolist(), *known, strict=True):
+        text = f',"qrtr.padding":"{rows.buffer[begin:behind].tobytes().hex()}"' if begin < behind else ""
+        if other > this:
+            text += f',"qmi.response_in":{other + 1}'
+        elif other != _NONE:
+            text += f',"qmi.response_to":{other + 1},"qmi.time":{ns / 1e9!r}'
         texts[place] = f"{text}}}\n"
     return texts

@@ -19,7 +19,7 @@ from qmisniff.dissect.source_values import Part
 from qmisniff.dissect.tlv import MAX_FIELDS, MAX_TLVS, RESULT_DECODER, TlvDecoder, tlv_ranges
 from qmisniff.protocol import qmi
 
-OFTEN = 16  # times a sequence of types is met before it is compiled
+OFTEN = 100  # times a sequence of types is met before it is compiled, which takes as long as meeting it forty times
 MAX_SEQUENCES = 16  # of one message
 _MAX_SIZES = 256
 

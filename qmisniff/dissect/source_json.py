@@ -107,8 +107,11 @@ class JsonWriter(ValuesWriter):
 
     @staticmethod
     def put_heads(into: list[str], types: list[int], lengths: list[int]) -> None:  # type: ignore[override]
-        kind, length = (types, lengths) if len(types) > 1 else (types[0], lengths[0])
-        into.append(f',"qmi.tlv.type":{kind},"qmi.tlv.length":{length}'.replace(" ", ""))
+        if len(types) == 1:
+            into.append(f',"qmi.tlv.type":{types[0]},"qmi.tlv.length":{lengths[0]}')
+            return
+        kinds, sizes = (_COMMA_JOIN(map(_DECIMAL, numbers)) for numbers in (types, lengths))
+        into.append(f',"qmi.tlv.type":[{kinds}],"qmi.tlv.length":[{sizes}]')
 
     # ---- arrays ----
 

@@ -19,15 +19,16 @@ from qmisniff.dissect.summary import message_info
 from qmisniff.dissect.tlv import RESULT_DECODER as RESULT
 from qmisniff.dissect.tlv import TlvDecoder
 from qmisniff.dissect.transport import address
-from qmisniff.filter.descriptions import Descriptions
+from qmisniff.filter.descriptions import Descriptions, kind_keys, of_key
 from qmisniff.frame import Link
 from qmisniff.printable import plain
 from qmisniff.protocol import qmi
 from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store import Store
-from qmisniff.store.columns import Columns, TlvIndex
+from qmisniff.store.columns import Columns
 from qmisniff.store.distinct import Distinct
 from qmisniff.store.flows import Flows
+from qmisniff.store.tlv_index import TlvIndex
 
 _KEPT = 1 << 14  # shapes of messages; flows
 _TYPES = 16  # TLVs that tell messages apart: a row names fewer
@@ -99,12 +100,10 @@ class PacketList:
         """The shape of each of these messages."""
         if len(self._shapes) >= _KEPT:
             self._shapes, self._numbers = [], Distinct(4, self._shape)
-        kind = (
-            (columns.service[places] + 1) << 24 | columns.msgid[places].astype(np.int64) << 8 | columns.qmi_type[places]
-        )
         *types, count = (part[places] for part in _types(columns, tlvs))
         said = (_errors(columns, tlvs)[places] + 1) << 8 | count
-        numbers = self._numbers.of([part.astype(np.uint64) for part in (kind, said, *types)])
+        words = [part.astype(np.uint64) for part in (said, *types)]
+        numbers = self._numbers.of([kind_keys(columns, places), *words])
         return list(map(self._shapes.__getitem__, numbers.tolist()))
 
     def _regular(self, columns: Columns, wanted: Mask) -> Mask:
@@ -116,13 +115,13 @@ class PacketList:
 
     def _shape(self, words: tuple[int, ...]) -> int:
         """The number of the shape of messages of which `_shapes_of` knows this."""
-        kind, said, *types = words
-        service, msgid, type_, error, count = (kind >> 24) - 1, kind >> 8 & 0xFFFF, kind & 0xFF, said >> 8, said & 0xFF
-        registry, described = self._dissector.registry, self._descriptions.kind(service, msgid, type_).tlvs
+        key, said, *types = words
+        (service, msgid, kind), error, count = of_key(key), said >> 8, said & 0xFF
+        registry, described = self._dissector.registry, self._descriptions.kind(key).tlvs
         named = registry.service(service) if service >= 0 else None
-        titles = {} if named is None else named.indication_titles if type_ == qmi.INDICATION else named.titles
+        titles = {} if named is None else named.indication_titles if kind == qmi.INDICATION else named.titles
         info = message_info(
-            type_,
+            kind,
             titles.get(msgid) or f"0x{msgid:04x}",
             "\0",
             error - 1 if error else None,

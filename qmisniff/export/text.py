@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, TextIO
 
 from qmisniff.dissect import Dissector
@@ -77,15 +77,18 @@ class TextFormat(Format):
             numbers = (places + (columns.first + 1)).tolist()
             since = ((columns.ts_ns[places] - self._start_ns) / 1e9).tolist()
             source, destination, protocol, info = self._list.rows(columns, places)
-            # A line is put together of a piece of each of these.
-            pieces = (
+            columns_of_text = (
                 map(_COUNTED.__mod__, zip(numbers, since, strict=True)),
                 map(_addressed, source, destination, protocol),
                 map(_sized, columns.length[places].tolist()),
                 info,
                 repeat("\n", len(info)),
             )
-            self._out.write("".join(chain.from_iterable(zip(*pieces, strict=True))))
+            # A line is put together of a piece of each of them.
+            pieces = [""] * (len(columns_of_text) * len(info))
+            for at, texts in enumerate(columns_of_text):
+                pieces[at :: len(columns_of_text)] = texts
+            self._out.write("".join(pieces))
 
     def close(self) -> None:
         """Nothing ends a text."""

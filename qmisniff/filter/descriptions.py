@@ -20,9 +20,10 @@ from qmisniff.filter.resolve import FieldValues, Test
 from qmisniff.filter.tlv_fields import Asked, values_of
 from qmisniff.filter.verdict import Verdict
 from qmisniff.protocol import qmi
-from qmisniff.protocol.arrays import Mask, Numbers
-from qmisniff.store.columns import Columns, TlvIndex
+from qmisniff.protocol.arrays import U8, Mask, Numbers
+from qmisniff.store.columns import Columns
 from qmisniff.store.distinct import Distinct
+from qmisniff.store.tlv_index import TlvIndex
 
 COMPLAINTS = frozenset({EXPERT_SEVERITY.name, EXPERT_MESSAGE.name, UNDECODED.name})  # fields of messages with problems
 _NO_KIND = 255  # as Columns.qmi_type has it where there is no message
@@ -68,6 +69,8 @@ class Descriptions:
         self._kinds = [Kind(None, None, _NO_KIND)]  # number 0 is for rows that nobody asks about
         self._lengths = np.empty((0, 256), np.int32)
         self._extents = np.empty((0, 256), _EXTENT)
+        self._least = np.empty((0, 256), np.int32)  # parts of it that are asked about for every TLV
+        self._counts = np.empty((0, 256), bool)
         self._needed = np.empty((0, 256), bool)
         self._right = Asked(lambda which, raw: self._problem(which, raw) is None)
         self._sound = Asked(lambda which, raw: self._problem(which, raw) is not Severity.ERROR)
@@ -94,15 +97,16 @@ class Descriptions:
         kinds = self._kinds_of(columns, wanted)
         tlvs = columns.tlvs_of(wanted)
         sound = wanted & _whole(columns, tlvs)
-        extents = self._extents[kinds[tlvs.index], tlvs.type]
-        least = extents["least"]
+        which = kinds[tlvs.index].astype(np.intp) << 8 | tlvs.type
+        least = self._least.take(which)
         sound[tlvs.index[least > tlvs.length]] = False
+        counting = np.flatnonzero(self._counts.take(which) & sound[tlvs.index])
+        extents = self._extents.take(which[counting])
         for size in (1, 2, 4):
-            counted = np.flatnonzero((extents["size"] == size) & sound[tlvs.index])
-            places = tlvs.value[counted] + extents["at"][counted]
-            count = columns.take(places, size).view(f"<u{size}")[:, 0].astype(np.int64)
-            short = least[counted] + count * extents["unit"][counted] > tlvs.length[counted]
-            sound[tlvs.index[counted[short]]] = False
+            counted = extents["size"] == size
+            found, at, unit = counting[counted], extents["at"][counted], extents["unit"][counted]
+            count = columns.take(tlvs.value[found] + at, size).view(f"<u{size}")[:, 0].astype(np.int64)
+            sound[tlvs.index[found[least[found] + count * unit > tlvs.length[found]]]] = False
         return self._ask(self._sound, columns, tlvs, sound, kinds, least < 0)
 
     def _ask(
@@ -131,25 +135,26 @@ class Descriptions:
             passed[row] = passes(test, _Bytes(each))
         return Verdict(known & passed, known & ~passed)
 
-    def kind(self, service: int, msgid: int, kind: int) -> Kind:
-        """What is said about the messages of a service (-1: it is not known), an id and a type."""
-        return self._kinds[self._number((service + 1) << 24 | msgid << 8 | kind)]
+    def kind(self, key: int) -> Kind:
+        """What is said about messages, by what `kind_keys` gives for them."""
+        return self._kinds[self._number(key)]
 
     def _kinds_of(self, columns: Columns, wanted: Mask) -> Numbers:
         """The number of the kind of message of each of these rows, as far as they are plain; 0 for all others."""
         rows = np.flatnonzero(wanted & columns.plain)
-        keys = columns.service[rows] + 1 << 24 | columns.msgid[rows].astype(np.int64) << 8 | columns.qmi_type[rows]
         numbers = np.zeros(len(columns), np.uint32)
-        numbers[rows] = self._found.of([keys.astype(np.uint64)])
+        numbers[rows] = self._found.of([kind_keys(columns, rows)])
         made = self._kinds[len(self._lengths) :]
         if made:
             self._lengths = np.vstack([self._lengths, *(kind.lengths for kind in made)])
             self._extents = np.vstack([self._extents, *(kind.extents for kind in made)])
+            self._least = self._extents["least"].astype(np.int32)
+            self._counts = self._extents["size"] != 0
             self._needed = np.vstack([self._needed, *(kind.needed for kind in made)])
         return numbers
 
     def _number(self, key: int) -> int:
-        number, msgid, kind = (key >> 24) - 1, key >> 8 & 0xFFFF, key & 0xFF
+        number, msgid, kind = of_key(key)
         service = self._registry.service(number) if number >= 0 else None
         message = service.message(msgid) if service else None
         same = (number, msgid, kind) if message else (service is None, -1, kind)
@@ -170,6 +175,18 @@ class Descriptions:
     def _problem(self, which: int, raw: bytes) -> Severity | None:
         problem = self._kinds[which >> 8].tlvs[which & 0xFF].problem(raw)
         return problem.severity if problem else None
+
+
+def kind_keys(columns: Columns, places: Numbers) -> U8:
+    """Service, id and type of the plain messages at these places, as one number each."""
+    service, msgid = columns.service[places], columns.msgid[places].astype(np.int64)
+    keys: U8 = (service + 1 << 24 | msgid << 8 | columns.qmi_type[places]).astype(np.uint64)
+    return keys
+
+
+def of_key(key: int) -> tuple[int, int, int]:
+    """Service (-1: it is not known), id and type."""
+    return (key >> 24) - 1, key >> 8 & 0xFFFF, key & 0xFF
 
 
 def _whole(columns: Columns, tlvs: TlvIndex) -> Mask:

@@ -5,7 +5,6 @@ are read."""
 from __future__ import annotations
 
 import io
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -39,6 +38,8 @@ def expand(stream: BinaryIO, name: str) -> Expanded:
     stream.seek(0)
     if not _is_compressed(start):
         return Expanded(stream, "")
+    import tempfile  # what it brings is most of what reading a small file would import
+
     source = Expanding(stream, start, name)
     file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - handed on
     try:

@@ -15,8 +15,8 @@ from qmisniff.frame import Direction, Flag, Frame, Hook, Link, Origin
 from qmisniff.store.file_bytes import Span
 
 if TYPE_CHECKING:
-    from qmisniff.store.columns import TlvIndex
     from qmisniff.store.headers import Headers
+    from qmisniff.store.tlv_index import TlvIndex
 
 CAPACITY = 32768  # rows; what is worked on at once stays in the processor's cache
 MOST_BYTES = 1 << 28  # of all rows of a chunk; one more frame may reach beyond

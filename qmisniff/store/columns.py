@@ -10,17 +10,17 @@ import numpy as np
 
 from qmisniff.frame import USB_LINKS, Link
 from qmisniff.protocol import qmi
-from qmisniff.protocol.arrays import I4, I8, U1, U2, U4, U8, Mask, Numbers
+from qmisniff.protocol.arrays import I4, I8, U1, U2, U4, U8, Mask
 from qmisniff.store.chunk import CAPACITY, COLUMNS, Chunk
 from qmisniff.store.file_bytes import Span
 from qmisniff.store.flows import Flows
-from qmisniff.store.headers import Headers, gather, read_headers
+from qmisniff.store.headers import Headers, read_headers
+from qmisniff.store.tlv_index import TlvIndex
 from qmisniff.tracker.urbs import Rows, survey
 
 if TYPE_CHECKING:
     from qmisniff.store import Store
 
-_MAX_TLVS = 256  # of one message: there are no more types
 NONE = -1
 
 
@@ -57,11 +57,6 @@ class Columns:
         """The bytes that places point into. Not to be written to, and of a file not to be kept for long."""
         held = self._chunk.buffer
         return np.frombuffer(held.all() if isinstance(held, Span) else held, np.uint8)
-
-    @cached_property
-    def data(self) -> bytes:
-        """The same, in a form whose slices are bytes."""
-        return self.buffer.tobytes()
 
     @cached_property
     def ts_ns(self) -> I8:
@@ -255,9 +250,9 @@ class Columns:
         """Every TLV of the plain messages."""
         chunk = self._chunk
         if not self._is_chunk:
-            return TlvIndex(self, np.flatnonzero(self.tlv_length))
+            return self._index(np.flatnonzero(self.tlv_length))
         if chunk.tlvs is None:
-            chunk.tlvs = TlvIndex(self, np.flatnonzero(self.tlv_length))
+            chunk.tlvs = self._index(np.flatnonzero(self.tlv_length))
         return chunk.tlvs
 
     def tlvs_of(self, rows: Mask) -> TlvIndex:
@@ -270,9 +265,13 @@ class Columns:
             # Rows are walked again for each who asks, until that has cost as much as walking all of them once.
             if chunk.walked + len(wanted) < chunk.count or not self._is_chunk:
                 chunk.walked += len(wanted)
-                self._walked = rows.copy(), TlvIndex(self, wanted)
+                self._walked = rows.copy(), self._index(wanted)
                 return self._walked[1]
         return self.tlvs
+
+    def _index(self, rows: I8) -> TlvIndex:
+        at = self.tlv_start[rows]
+        return TlvIndex(self.buffer, len(self), rows, at, at + self.tlv_length[rows])
 
     @property
     def _is_chunk(self) -> bool:
@@ -340,57 +339,6 @@ class Transfers(NamedTuple):
     type: I8  # as in qmi.Header
     txn: I8
     msgid: I8
-
-
-class TlvIndex:
-    """Every TLV of some of the plain messages of columns: first all first ones, then all second ones, and so on.
-
-    `index` is the message's place in the columns, `type` and `length` the TLV's, `value` where its value begins in
-    the buffer. `broken` marks messages of which no TLV is listed: they do not fill the message, or are too many.
-    """
-
-    def __init__(self, columns: Columns, rows: I8) -> None:
-        buffer = columns.buffer
-        self.broken: Mask = np.zeros(len(columns), bool)
-        live = rows.astype(np.int32)
-        at = columns.tlv_start[live]
-        end = at + columns.tlv_length[live]
-        found: list[tuple[Numbers, ...]] = []
-        for _ in range(_MAX_TLVS):
-            heads = end - at >= qmi.TLV_HEAD.size
-            if not heads.all():
-                self.broken[live[~heads]] = True
-                live, at, end = live[heads], at[heads], end[heads]
-            if not len(live):
-                break
-            # Type and length at once, with the byte before them: behind them there may be none.
-            head = gather(buffer, at - 1, _HEAD)
-            length = (head >> 16).astype(np.uint16)
-            value = at + qmi.TLV_HEAD.size
-            found.append((live.astype(np.uint16), (head >> 8).astype(np.uint8), length, value))
-            at = value + length
-            more = at < end
-            if not more.all():
-                self.broken[live[at > end]] = True
-                live, at, end = live[more], at[more], end[more]
-        self.broken[live] = True
-        index, types, lengths, values = (
-            map(np.concatenate, zip(*found, strict=True)) if found else (np.empty(0, code) for code in _TLV_CODES)
-        )
-        if self.broken.any():
-            kept = ~self.broken[index]
-            index, types, lengths, values = index[kept], types[kept], lengths[kept], values[kept]
-        self.index: U2 = index
-        self.type: U1 = types
-        self.length: U2 = lengths
-        self.value: I8 = values
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-
-_HEAD = np.dtype("<u4")
-_TLV_CODES = ("u2", "u1", "u2", "i8")
 
 
 def headers(chunk: Chunk, stop: int, flows: Flows) -> Headers:

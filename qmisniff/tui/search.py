@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from threading import Lock
 from typing import NamedTuple
 
 from qmisniff.definitions import Registry
@@ -65,6 +66,7 @@ class Search:
         self._filter: Filter | None = None
         self._match: Match = lambda text: -1
         self._list: PacketList | None = None
+        self._listing = Lock()  # a newer look may begin before the one that it ends has noticed
         if not wanted.text:
             raise UsageError("nothing to search for")
         if wanted.by is By.FILTER:
@@ -126,7 +128,8 @@ class Search:
         for columns, places in batches(store, rows):
             if cancel():
                 break
-            source, destination, protocol, info = listed.rows(columns, places)
+            with self._listing:
+                source, destination, protocol, info = listed.rows(columns, places)
             senders = [tasks[task][1] for task in columns.task[places].tolist()]
             texts = zip(source, destination, protocol, senders, info, strict=True)
             for place, text in zip(places.tolist(), texts, strict=True):
