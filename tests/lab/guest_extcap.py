@@ -43,11 +43,8 @@ def talk(modem: Wire, client: Port) -> None:
 
 def armed() -> bool:
     """Whether a capture's heads are enabled: they come last."""
-    heads = [
-        path
-        for name in ("receive", "transmit", "local")
-        for path in INSTANCES.glob(f"*/events/qmisniff_*/{name}_*/enable")
-    ]
+    events = INSTANCES.glob("*/events/qmisniff_*/*/enable")
+    heads = [path for path in events if path.parent.name.startswith(("receive_", "transmit_", "local_"))]
     return bool(heads) and all(path.read_text().startswith("1") for path in heads)
 
 
