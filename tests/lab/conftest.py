@@ -12,16 +12,20 @@ from typing import Any
 
 import pytest
 
-from tests.lab.guest import GuestResult, run_in_guest
+from tests.lab.guest import REPOSITORY, GuestResult, run_in_guest
 
 SCENARIO = Path(__file__).with_name("scenario.py")
+CAPTURE = "capture.pcapng"
 EXPERIMENTS = Path(__file__).with_name("guest_capture.py")
 
 
 @pytest.fixture(scope="session")
 def scenario(tmp_path_factory: pytest.TempPathFactory) -> GuestResult:
-    """The scenario, run once without a capture; its logs are in `.out` (scenario.py says which)."""
-    return run_in_guest(SCENARIO, tmp_path_factory.mktemp("scenario"))
+    """The scenario, run once, with the capture that users run around it: its logs (scenario.py says which) and CAPTURE
+    are in `.out`."""
+    out = tmp_path_factory.mktemp("scenario")
+    capture = f"{REPOSITORY}/.venv/bin/qmisniff capture -w {out / CAPTURE}"
+    return run_in_guest(SCENARIO, out, "--capture", capture, "--ready", "capturing from")
 
 
 def warm_cache(folder: Path) -> None:

@@ -14,13 +14,12 @@ import pytest
 from qmisniff.capture_file import Reader
 from qmisniff.frame import Direction, Flag, Frame, Hook
 from tests.lab import wire
-from tests.lab.conftest import SCENARIO, result
-from tests.lab.guest import REPOSITORY, GuestResult, run_in_guest
+from tests.lab.conftest import CAPTURE, result
+from tests.lab.guest import GuestResult
 from tests.lab.wire import Address, LogLine, Packet, read_log
 
 pytestmark = pytest.mark.lab
 
-QMISNIFF = REPOSITORY / ".venv/bin/qmisniff"
 LOCAL_LOGS = ("sample_server", "watch_client", "echo-local", "echo-modem", "tftp")
 
 
@@ -60,17 +59,13 @@ class Captured(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def captured(tmp_path_factory: pytest.TempPathFactory) -> Captured:
+def captured(scenario: GuestResult) -> Captured:
     """The whole scenario, captured by the command that users run."""
-    out = tmp_path_factory.mktemp("captured")
-    file = out / "capture.pcapng"
-    command = f"{QMISNIFF} capture -w {file}"
-    arguments = ("--capture", command, "--ready", "capturing from")
-    result = run_in_guest(SCENARIO, out, *arguments).check()
+    file = scenario.check().out / CAPTURE
     with file.open("rb") as stream:
         reader = Reader(stream)
         frames = list(reader)
-    return Captured(result, frames, reader.dropped, reader.damage)
+    return Captured(scenario, frames, reader.dropped, reader.damage)
 
 
 def test_every_packet_sent_to_the_modem_is_captured_once_and_exactly(captured: Captured) -> None:

@@ -163,7 +163,7 @@ def test_registered_client_gets_indications(scenario: GuestResult) -> None:
 def test_servers_left_as_they_should(scenario: GuestResult) -> None:
     servers = [json.loads(line) for line in (scenario.out / "servers.jsonl").read_text().splitlines()]
     exits = {line["name"]: line["exit"] for line in servers}
-    ended = dict.fromkeys(("modem", "sample_server", "watch_client", "rmtfs"), 0)
+    ended = dict.fromkeys(("capture", "modem", "sample_server", "watch_client", "rmtfs"), 0)
     assert exits == ended | dict.fromkeys(("tqftpserv", "pd-mapper"), -signal.SIGTERM), servers
 
 
