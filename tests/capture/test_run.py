@@ -162,7 +162,7 @@ def test_a_signal_ends_the_wait_for_a_reader_of_a_fifo(tmp_path: Path) -> None:
         "from functools import partial\n"
         "from qmisniff.capture.files import CaptureFiles, create\nfrom qmisniff.capture.run import run\n"
         "from tests.capture.test_run import Script\n"
-        "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "class Opened(Script):\n"
         "    def open(self): print('open', flush=True)\n"
         "source = Opened()\n"
