@@ -101,7 +101,8 @@ class _Packets:
                 for packet in capture:
                     about = packet.frame_info
                     when = nanoseconds(about.time_epoch)
-                    yield _Packet(int(about.encap_type), when, packet.get_raw_packet(), int(about.len))
+                    data = packet.get_raw_packet() if int(about.cap_len) else b""
+                    yield _Packet(int(about.encap_type), when, data, int(about.len))
             except TSharkCrashException as error:
                 # The end of a process may be noticed by two, and then its exit code is lost: 255.
                 self.complaint = "" if "retcode: 255" in str(error) else "tshark failed"

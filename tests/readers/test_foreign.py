@@ -166,3 +166,9 @@ def test_without_tshark_the_remedy_is_to_install_it(
 @pytest.mark.parametrize("text", ["1795416914.037079830", "2026-11-23T06:55:14.037079830Z"])
 def test_times_of_every_version_of_tshark(text: str) -> None:
     assert foreign.nanoseconds(text) == 1_795_416_914_037_079_830
+
+
+@needs_tshark
+def test_a_packet_without_bytes_is_one(tmp_path: Path) -> None:
+    sample = save(tmp_path / "sample.pcap", USER0, [Record(QMUX), Record(b""), Record(QMUX)])
+    assert [each.data for each in frames(modified(sample, tmp_path))] == [QMUX, b"", QMUX]
