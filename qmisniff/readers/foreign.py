@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -74,6 +75,13 @@ def _write(path: Path, sink: BinaryIO) -> tuple[set[int], str]:
     return set(interfaces), packets.complaint
 
 
+def nanoseconds(text: str) -> int:
+    """Since 1970, of a time as tshark writes it: seconds, or, from 4.6 on, ISO 8601 in UTC."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp()) if "T" in whole else int(whole)
+    return seconds * _NS + int(fraction[:9].ljust(9, "0"))
+
+
 class _Packets:
     """The packets that tshark finds in a file. `complaint` is what it says is wrong, complete after the last one."""
 
@@ -92,9 +100,9 @@ class _Packets:
             try:
                 for packet in capture:
                     about = packet.frame_info
-                    seconds, _, fraction = about.time_epoch.partition(".")
-                    ts_ns = int(seconds) * _NS + int(fraction[:9].ljust(9, "0"))
-                    yield _Packet(int(about.encap_type), ts_ns, packet.get_raw_packet(), int(about.len))
+                    when = nanoseconds(about.time_epoch)
+                    data = packet.get_raw_packet() if int(about.cap_len) else b""
+                    yield _Packet(int(about.encap_type), when, data, int(about.len))
             except TSharkCrashException as error:
                 # The end of a process may be noticed by two, and then its exit code is lost: 255.
                 self.complaint = "" if "retcode: 255" in str(error) else "tshark failed"

@@ -117,6 +117,8 @@ def store() -> Store:
         # a protocol is the bytes it spans
         ('qmi contains "Hello"', [5]),
         ('qmux contains "Hello"', []),
+        ('qrtr contains "Hello"', []),
+        ("len(qmux) > 6 or qmux contains 00:02:00", []),
         ("frame[0] == 01", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
         ("len(frame) == 0", [12]),
         ("qmi[0] == 02", [5, 6, 7, 8, 9]),

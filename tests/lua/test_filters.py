@@ -101,6 +101,17 @@ def test_filters_one_at_a_time(tmp_path: Path, script: Path) -> None:
         assert [int(line) for line in shown.split()] == ours(text, store, dissector) != [], text
 
 
+@pytest.mark.parametrize(
+    "protocol, capture", [("qrtr", "tftp"), ("tftp", "tftp"), ("qmux", "usb-qmux"), ("qmi", "usb-mbim")]
+)
+def test_a_layer_is_the_bytes_it_spans(protocol: str, capture: str, tmp_path: Path, script: Path) -> None:
+    path = CAPTURES / f"{capture}.pcapng"
+    filters = [f"len({protocol}) > {size}" for size in (4, 6, 12, 32, 40)]
+    filters += [f"{protocol}[{at}] == {value}" for at in (0, 1, 4) for value in (0, 1, 2)]
+    filters += [f"{protocol} contains {found}" for found in ("00:02", "01:00:00:00", "25:00", '"blksize"')]
+    assert not disagreements(script, path, filters, tmp_path)
+
+
 def _depth(name: str) -> tuple[int, str]:
     return name.count("."), name
 

@@ -18,6 +18,7 @@ from qmisniff.capture_file import USER0, Reader
 from qmisniff.cli import main
 from qmisniff.errors import CaptureFileError
 from qmisniff.frame import Frame, Origin
+from qmisniff.readers import foreign
 from qmisniff.readers.compressed import expand
 from tests.usb_capture import USBMON, USBPCAP, Record, save
 from tests.usb_conversation import conversation
@@ -160,3 +161,14 @@ def test_without_tshark_the_remedy_is_to_install_it(
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(CaptureFileError, match="with tshark installed"):
         frames(tmp_path / "file")
+
+
+@pytest.mark.parametrize("text", ["1795416914.037079830", "2026-11-23T06:55:14.037079830Z"])
+def test_times_of_every_version_of_tshark(text: str) -> None:
+    assert foreign.nanoseconds(text) == 1_795_416_914_037_079_830
+
+
+@needs_tshark
+def test_a_packet_without_bytes_is_one(tmp_path: Path) -> None:
+    sample = save(tmp_path / "sample.pcap", USER0, [Record(QMUX), Record(b""), Record(QMUX)])
+    assert [each.data for each in frames(modified(sample, tmp_path))] == [QMUX, b"", QMUX]

@@ -145,9 +145,9 @@ local function start_packet(buffer, tree)
     tree_wanted = tree_visible or is_asked_for(tree)
 end
 
--- The bytes of a layer: of one that is a part of the buffer, filters would compare the buffer's first bytes.
+-- The bytes of a layer: of one that is a part of the buffer, filters would look at the buffer's from its first on.
 local function part(start, size)
-    if start == 0 or size == 0 then return tvb(start, size) end
+    if start == 0 and size == #bytes or size == 0 then return tvb(start, size) end
     return tvb(start, size):tvb():range()
 end
 

@@ -84,7 +84,12 @@ end
 
 function show_tftp(start, e, pinfo, tree)
     local layer = tree
-    if tree_wanted and fields.tftp then layer = add(tree, fields.tftp, tvb(start, e - start)) end
+    if tree_wanted and fields.tftp then
+        tree_wanted = false -- first look where it ends: the file's bytes are no part of it
+        local _, last = parse(start, e)
+        tree_wanted = true
+        layer = add(tree, fields.tftp, part(start, last - start))
+    end
     local text, at, wrong = parse(start, e, layer)
     if tree_visible and layer ~= tree then layer:set_text("TFTP: " .. text) end
     if wrong then problem(layer, WARN, wrong, start, at - start) end

@@ -185,7 +185,7 @@ function show_packet(pinfo, tree)
     local source, destination = address_text(header.src_node, header.src_port),
         address_text(header.dst_node, header.dst_port)
     if tree_wanted then
-        layer = add(tree, qrtr, tvb(0, header.payload))
+        layer = add(tree, qrtr, part(0, header.payload))
         if tree_visible then
             layer:set_text(format("QRTR: %s, %s > %s", name or format("type %.0f", header.type), source, destination))
         end
