@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qmisniff.dissect import Dissector
-from qmisniff.dissect.frame_layer import time_text
+from qmisniff.dissect.frame_layer import NANOSECONDS, time_text
 from qmisniff.dissect.tlv import MAX_FIELDS
 from qmisniff.export.batches import Batch
 from qmisniff.export.fields import LISTED, seconds_text
@@ -54,8 +54,6 @@ class Cells:
         match name:
             case "frame.time":
                 return Texts([self._cell(time_text(ts)) for ts in columns.ts_ns[places].tolist()], always)
-            case "frame.time_epoch":
-                return Texts(list(map(seconds_text, columns.ts_ns[places].tolist())), always)
             case "tap.comm":
                 return Texts(self._shared([comm for _, comm in self._store.tasks], columns.task[places]), always)
             case "frame.interface_name":
@@ -63,9 +61,10 @@ class Cells:
                 return Texts(self._shared(origins, columns.origin[places]), always)
         column = self._columns.column(name, columns)
         if column is not None:
+            text = seconds_text if name in NANOSECONDS else str
             present, values = column.present[places], column.values[places]
             there = np.flatnonzero(present & column.known[places])
-            return Texts(_filled(len(places), there, list(map(str, values[there].tolist()))), column.known[places])
+            return Texts(_filled(len(places), there, list(map(text, values[there].tolist()))), column.known[places])
         return self._in_tlv(name, columns, places)
 
     def _shared(self, texts: list[str], numbers: Numbers) -> list[str]:

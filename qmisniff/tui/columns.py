@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from qmisniff.dissect import Summary
 from qmisniff.dissect.text import value_text
+from qmisniff.export.fields import seconds_text
 from qmisniff.field import Field, FieldSpec, Kind
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.filter.quote import quoted
@@ -122,7 +123,7 @@ def builtin(time_format: str = DEFAULT) -> dict[str, Column]:
         Column(
             "time", "Time", TIME_FORMATS[time_format].width, 2,
             lambda packet: TIME_FORMATS[time_format].text(packet.frame.ts_ns, packet.start_ns, packet.before_ns),
-            lambda packet: _same(packet, "frame.time_epoch"), True,
+            lambda packet: f"frame.time_epoch == {seconds_text(packet.frame.ts_ns)}", True,
         ),
         Column("source", "Source", 14, 4, lambda packet: packet.summary.source, _same_address("src")),
         Column("destination", "Destination", 14, 5, lambda packet: packet.summary.destination, _same_address("dst")),

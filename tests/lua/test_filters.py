@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from qmisniff.cli import main
 from qmisniff.dissect import Dissector
 from qmisniff.errors import QmisniffError
 from qmisniff.filter import compile_filter
+from qmisniff.frame import Frame
 from qmisniff.store import Store
 from qmisniff.store.load import Loader
 from tests.differential.corpus import registry
@@ -123,3 +125,35 @@ def test_made_filters_on_usb_samples(capture: Path, tmp_path: Path, script: Path
     filters = [text for text in made(capture, 200, 20_264) if not _WIRESHARKS.search(text)]
     assert len(filters) > 80
     assert not disagreements(script, capture, filters, tmp_path)[:40]
+
+
+def clock_set_back() -> list[Frame]:
+    """Frames of which some are earlier than those before them, and than the first."""
+    moves = (0, 5, -7_000_000_123, 3, -2, 1_500_000_000, 10, 0, 0, -5_000_000_000, 0, 0)
+    return [frame._replace(ts_ns=frame.ts_ns + by) for frame, by in zip(every_type.frames(), moves, strict=True)]
+
+
+TIMES = (
+    *("frame.time_delta < 0", "frame.time_delta < -1.498999990", "frame.time_delta in {-1..0.5, 7.010000126}"),
+    *("frame.time_relative == -7.000000123", "frame.time_relative != 0.000000005", "abs(frame.time_delta) > 1.5"),
+    *("frame.time_relative == frame.time_delta", "max(frame.time_delta, frame.time_relative) > 0"),
+)
+
+
+def test_times_since(tmp_path: Path, script: Path) -> None:
+    capture = save(clock_set_back(), tmp_path / "times.pcapng")
+    assert not disagreements(script, capture, [*TIMES, *made(capture, 100, 20_265)], tmp_path)
+
+
+@pytest.mark.parametrize("few", [0, 1000], ids=["columns", "decoded"])
+@pytest.mark.parametrize("capture", [None, *sorted(CAPTURES.glob("*.pcapng"))], ids=lambda path: path and path.stem)
+def test_times_since_are_printed_alike(
+    capture: Path | None, few: int, tmp_path: Path, script: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    capture = capture or save(clock_set_back(), tmp_path / "times.pcapng")
+    monkeypatch.setattr("qmisniff.export._FEW", few)
+    monkeypatch.setattr("qmisniff.export._FEW_MORE", few)
+    shown = ["-T", "fields", "-e", "frame.number", "-e", "frame.time_delta", "-e", "frame.time_relative"]
+    assert main(["read", str(capture), *shown]) == 0
+    assert capsys.readouterr().out == run(script, capture, *shown)

@@ -60,6 +60,13 @@ def test_time_is_seconds_since_the_first_packet() -> None:
     assert time(packet(frame(b"", -0.25), first)) == "-0.000250"
 
 
+def test_the_condition_of_a_time_is_exact() -> None:
+    condition = builtin()["time"].condition
+    assert condition(packet(frame(b"")._replace(ts_ns=1_795_416_922_522_254_241))) == (
+        "frame.time_epoch == 1795416922.522254241"
+    )
+
+
 def test_the_process_is_who_sent_it() -> None:
     assert process(packet(frame(b"", pid=7, comm="qmicli"))) == "qmicli[7]"
     assert process(packet(frame(b"", pid=-1, comm=""))) == ""
