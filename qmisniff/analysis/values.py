@@ -13,6 +13,7 @@ from qmisniff.analysis.rows import Cancel, Cancelled, Rows, never, pieces, times
 from qmisniff.analysis.table import Table
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.frame_layer import NANOSECONDS
+from qmisniff.dissect.names import held
 from qmisniff.dissect.text import value_as_text
 from qmisniff.errors import UsageError
 from qmisniff.field import FieldSpec, Kind
@@ -59,8 +60,8 @@ def values(store: Store, dissector: Dissector, name: str, rows: Rows, cancel: Ca
             found.decode(_holding(store, dissector, name, places + columns.first, cancel))
             continue
         sure = places[(column.known & column.present)[places]]
-        held = column.values[sure] / 1e9 if name in NANOSECONDS else column.values[sure]
-        found.add((sure + columns.first).tolist(), held.tolist())
+        there = column.values[sure] / 1e9 if name in NANOSECONDS else column.values[sure]
+        found.add((sure + columns.first).tolist(), there.tolist())
         found.decode(places[~column.known[places]] + columns.first)
     at = np.array(found.row, np.int64)
     order = np.argsort(at, kind="stable")
@@ -96,8 +97,7 @@ class _Found:
         for count, row in enumerate(rows.tolist()):
             if count % _PART == 0 and self._cancel():
                 raise Cancelled
-            held = self._dissector.values(self._store.frame(row), self._store.context(row)).get(self._name, [])
-            several = held if isinstance(held, list) else [held]
+            several = held(self._dissector.values(self._store.frame(row), self._store.context(row)), self._name)
             self.add([row] * len(several), [int(one) if isinstance(one, bool) else one for one in several])
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.frame_layer import NANOSECONDS
+from qmisniff.dissect.names import held
 from qmisniff.errors import UsageError
 from qmisniff.export import Detail, Format, few
 from qmisniff.filter.catalogue import Catalogue
@@ -119,7 +120,7 @@ class FieldsFormat(Format):
         if any(name in LISTED for name in self._names):
             row = self._dissector.summary(frame, context)
             values |= {name: getattr(row, attribute) for name, attribute in LISTED.items()}
-        return [self._cell(values[name]) if name in values else "" for name in self._names]
+        return [self._cell(held(values, name)) for name in self._names]
 
     def _line(self, cells: Iterable[str]) -> None:
         quote = self._layout.quote

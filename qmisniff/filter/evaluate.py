@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.frame_layer import NANOSECONDS
+from qmisniff.dissect.names import held
 from qmisniff.dissect.parts import assembled
 from qmisniff.dissect.sinks import ValuesSink
 from qmisniff.field import FieldSpec
@@ -84,7 +85,7 @@ class Decoded:
                 return [data[at : at + size] for at, size in self._layers().spans.get(field.name, ())]
             case Type.HEADING:
                 return (0,) * self._heading_count(field.name)
-        return compared(self._layers().into.get(field.name), field.type)
+        return compared(held(self._layers().into, field.name), field.type)
 
     def _layers(self) -> _Layers:
         if self._sink is None:

@@ -94,8 +94,8 @@ def _same_message(packet: Packet) -> str:
     return " && ".join(filter(None, parts)) or _same(packet, "qrtr.type")
 
 
-def _same(packet: Packet, name: str) -> str:
-    return " && ".join(of_field(field) for field in packet.tree().walk() if field.spec.name == name)
+def _same(packet: Packet, *names: str) -> str:
+    return " && ".join(of_field(field) for field in packet.tree().walk() if field.spec.name in names)
 
 
 def conversation(packet: Packet) -> str:
@@ -140,14 +140,15 @@ def builtin(time_format: str = DEFAULT) -> dict[str, Column]:
 
 def field_column(spec: FieldSpec) -> Column:
     """A column that shows every value of a field."""
+    names = qrtr.ENDS.get(spec.name, (spec.name,))
 
     def text(packet: Packet) -> str:
-        found = (field for field in packet.tree().walk() if field.spec.name == spec.name)
+        found = (field for field in packet.tree().walk() if field.spec.name in names)
         return ", ".join(value_text(field) if field.spec.kind is not Kind.NONE else "✓" for field in found)
 
     title = spec.name.rpartition(".")[2]
     right = spec.kind in (Kind.UINT, Kind.INT, Kind.FLOAT) and spec.labels is None
-    return Column(spec.name, title, max(12, len(title)), 3, text, lambda packet: _same(packet, spec.name), right)
+    return Column(spec.name, title, max(12, len(title)), 3, text, lambda packet: _same(packet, *names), right)
 
 
 def columns_of(remembered: Iterable[Sequence[Any]], catalogue: Catalogue, time_format: str = DEFAULT) -> list[Column]:

@@ -16,6 +16,7 @@ from qmisniff.analysis.rows import Cancelled
 from qmisniff.analysis.table import sorted_rows
 from qmisniff.analysis.values import values, values_table
 from qmisniff.dissect.frame_layer import NANOSECONDS
+from qmisniff.dissect.names import held
 from qmisniff.errors import UsageError
 from qmisniff.filter import compile_filter
 from qmisniff.store import Store
@@ -52,14 +53,16 @@ def test_steps_are_round_and_few(length: int, most: int) -> None:
 @few
 @given(
     captures(),
-    st.sampled_from((RSRP, "qmi.txn", "qmi.result", "tap.synthetic", "qmi.time", "qmi.tlv.type", *NANOSECONDS)),
+    st.sampled_from(
+        (RSRP, "qmi.txn", "qmi.result", "tap.synthetic", "qmi.time", "qmi.tlv.type", "qrtr.port", *NANOSECONDS)
+    ),
 )
 def test_values_are_those_of_the_frames(capture: tuple[Store, list[int]], name: str) -> None:
     store, rows = capture
     expected = []
     for row in rows:
-        held = dissector().values(store.frame(row), store.context(row)).get(name, [])
-        expected += [(row, store.frame(row).ts_ns, one) for one in (held if isinstance(held, list) else [held])]
+        values_here = dissector().values(store.frame(row), store.context(row))
+        expected += [(row, store.frame(row).ts_ns, one) for one in held(values_here, name)]
     found = values(store, dissector(), name, rows)
     assert list(zip(found.row.tolist(), found.ts_ns.tolist(), found.value, strict=True)) == expected
 

@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmisniff.capture_file import Reader
+from qmisniff.dissect.names import held
 from qmisniff.dissect.tlv import tlv_ranges
 from qmisniff.field import Kind
 from qmisniff.filter import Filter, compile, compile_filter
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.frame import Direction, Frame, Hook, Link
+from qmisniff.protocol import qrtr as qrtr_header
 from qmisniff.store import Store
 from tests import factories
 from tests.differential import corpus
@@ -130,6 +132,7 @@ def _leaf(rng: random.Random, store: Store) -> str:
     """A test that the frame it is taken from is near to passing."""
     row = rng.randrange(len(store))
     found = capture.dissector().values(store.frame(row), store.context(row))
+    found |= {name: values for name in qrtr_header.ENDS if (values := held(found, name))}
     while True:
         name = rng.choice([name for name in found if catalogue().find(name)])
         if name.startswith("qmi.") and name.count(".") > 3 and rng.random() < 0.15:

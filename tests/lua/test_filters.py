@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from qmisniff.filter import compile_filter
 from qmisniff.frame import Frame
 from qmisniff.store import Store
 from qmisniff.store.load import Loader
+from tests import factories as make
 from tests.differential.corpus import registry
 from tests.filter import capture as every_type
 from tests.filter import test_evaluate, test_readme
@@ -125,6 +127,33 @@ def test_made_filters_on_usb_samples(capture: Path, tmp_path: Path, script: Path
     filters = [text for text in made(capture, 200, 20_264) if not _WIRESHARKS.search(text)]
     assert len(filters) > 80
     assert not disagreements(script, capture, filters, tmp_path)[:40]
+
+
+ENDS = (
+    *("qrtr.port", "qrtr.port == 0x4001", "qrtr.port != 0x4001", "qrtr.port === 0x4001", "qrtr.port !== 0x4001"),
+    *("qrtr.node == 0", "qrtr.node != 0", "all qrtr.node < 2", "any qrtr.node > 1", "not qrtr.port in {10..12}"),
+    *("qrtr.port & 0x4000", "qrtr.port & 0x4000 == 0x4000", "count(qrtr.port) == 2", "count(qrtr.node) == 1"),
+    *("max(qrtr.port) < 0x4003", "qrtr.port == qrtr.src_port", 'string(qrtr.port) matches "8$"'),
+    *("qrtr.port == 0xfffffffe", "qrtr.port == 0xfffe", "qrtr.node == 5 and qrtr.port == 9"),
+)
+
+
+def test_either_end(tmp_path: Path, script: Path) -> None:
+    """Of ordinary packets, of the header's second version with its narrower ports, and of headers cut short."""
+    header = struct.pack("<BBBBIHHHH", 3, 1, 0, 0, 0, 5, 9, 2, 0xFFFE)
+    short = [make.qrtr(b"")[:size] for size in (13, 17, 30)] + [header[:10], header[:13]]
+    frames = [*every_type.frames(), make.frame(header), *map(make.frame, short)]
+    capture = save(frames, tmp_path / "ends.pcapng")
+    assert not disagreements(script, capture, list(ENDS), tmp_path)
+    assert not disagreements(script, CAPTURES / "phone-services.pcapng", list(ENDS), tmp_path)
+    store, dissector = loaded(capture), Dissector(registry())
+    both = [text for text in ENDS if 0 < len(ours(text, store, dissector) or []) < len(store)]
+    assert len(both) > 15
+
+
+def test_either_end_is_not_shown(script: Path) -> None:
+    capture = CAPTURES / "first-contact.pcapng"
+    assert "Source node" in (text := run(script, capture, "-V")) and "Source or destination" not in text
 
 
 def clock_set_back() -> list[Frame]:
