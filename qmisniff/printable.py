@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Text from packets, definitions and file names on its way to a terminal."""
+"""Text on its way to a terminal: from packets, definitions and file names; numbers of things."""
 
 
 def plain(text: str) -> str:
@@ -7,3 +7,8 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def counted(count: int, what: str) -> str:
+    """`1 packet`, `2,000 packets`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

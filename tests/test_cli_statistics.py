@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from qmisniff.analysis.tables import SUBJECTS
+from qmisniff.capture_file import Writer
 from qmisniff.cli import statistics
+from tests import factories as make
 
 SAMPLE = Path(__file__).parents[1] / "captures" / "phone-services.pcapng"
 
@@ -29,7 +34,7 @@ def printed(*arguments: str) -> str:
 
 
 def test_the_command_line_knows_the_subjects_there_are() -> None:
-    assert set(statistics.SUBJECTS) == {*SUBJECTS, "values"}
+    assert set(statistics.SUBJECTS) == {*SUBJECTS, "summary", "values"}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +52,41 @@ def test_the_command_line_knows_the_subjects_there_are() -> None:
 def test_every_subject_is_a_table(subject: str, first: str) -> None:
     heading, line, *_ = printed(str(SAMPLE), subject).splitlines()
     assert heading.strip()[0].isupper() and line.startswith(first)
+
+
+def test_a_summary_is_a_line_a_number_and_one_object() -> None:
+    lines = dict(re.split(r" {2,}", line, maxsplit=1) for line in printed(str(SAMPLE), "summary").splitlines())
+    assert (lines["Packets"], lines["Lost packets"], lines["Requests"], lines["Errors"]) == ("114", "0", "17", "2")
+    assert lines["First packet"] == "2026-11-23T07:35:01.898239485Z" and lines["Link types"] == "QRTR (114)"
+    (found,) = json.loads(printed(str(SAMPLE), "summary", "-T", "json"))
+    assert (found["packets"], found["duration"], found["services"]) == (114, 22.48938716, lines["Services"])
+    (none,) = json.loads(printed(str(SAMPLE), "summary", "-Y", "qmi.service == 77", "-T", "json"))
+    assert none["packets"] == 0 and "first" not in none and "packet_rate" not in none
+
+
+@pytest.mark.skipif(shutil.which("capinfos") is None, reason="capinfos is not installed (tests/setup-debian)")
+@pytest.mark.parametrize("sample", sorted(SAMPLE.parent.glob("*.pcapng")), ids=lambda path: path.stem)
+def test_a_summary_says_what_capinfos_says(sample: Path) -> None:
+    command = ["capinfos", "-T", "-m", "-Q", "-c", "-a", "-e", "-u", "-S", str(sample)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (theirs,) = csv.DictReader(shown.splitlines())
+    (ours,) = csv.DictReader(printed(str(sample), "summary", "-T", "csv").splitlines())
+    assert ours["packets"] == theirs["Number of packets"]
+    assert float(ours["duration"]) == float(theirs["Capture duration (seconds)"])
+    for name, column in (("first", "Start time"), ("last", "End time")):
+        moment = datetime.fromisoformat(ours[name][:26] + "Z").timestamp()
+        assert abs(moment - float(theirs[column])) < 2e-6
+
+
+def test_packets_lost_after_the_last_one_are_in_the_summary(tmp_path: Path) -> None:
+    with (tmp_path / "lost.pcapng").open("wb") as stream:
+        writer = Writer(stream)
+        writer.write([make.frame(b"", lost=3)])
+        writer.close(10)
+    (found,) = json.loads(printed(str(tmp_path / "lost.pcapng"), "summary", "-T", "json"))
+    assert found["lost"] == 10
+    (found,) = json.loads(printed(str(tmp_path / "lost.pcapng"), "summary", "-Y", "frame", "-T", "json"))
+    assert found["lost"] == 3
 
 
 def test_only_what_passes_a_filter_counts() -> None:

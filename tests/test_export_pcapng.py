@@ -135,6 +135,20 @@ def test_editcap_keeps_the_same_packets(numbers: str, tmp_path: Path) -> None:
     assert content(ours) == content(theirs)
 
 
+def test_frames_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.pcapng"
+    command = ["export", "pcapng", str(SAMPLES[0]), "--only", "-w", str(out)]
+    count = len(records(SAMPLES[0].read_bytes()))
+    for more in ([], ["-Y", "frame.number > 0"]):
+        assert main([*command, *more, "--frames", f"{count},{count + 1}, 9999-"]) == 0
+        errors = capsys.readouterr().err
+        assert f"there is no frame {count + 1}, 9999-, it has {count} packets" in errors and "1 packet\n" in errors
+        assert len(records(out.read_bytes())) == 1
+        assert main([*command, *more, "--frames", f"{count + 1}-9999"]) == 2
+        assert f"there is no frame {count + 1}-9999, " in capsys.readouterr().err
+        assert not out.exists()  # not a capture without packets, which would be taken for the answer
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("ticks", [1_000_000, 1_000_000_000])
 def test_pcap_becomes_pcapng(order: str, ticks: int) -> None:
@@ -182,7 +196,7 @@ def test_the_announcement_of_a_port_comes_along(tmp_path: Path, capsys: pytest.C
     assert "NEW_SERVER NAS" not in _infos(out)
     assert main([*command, "-Y", "qmi.dms.get_ids.imei", "--only"]) == 0
     assert len(_infos(out).splitlines()) == 1
-    assert capsys.readouterr().err == "1 packets\n"
+    assert capsys.readouterr().err == "1 packet\n"
 
 
 def test_frames_and_filter_together_are_what_both_keep(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_what_is_left_out_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
     records = [*bus.get(lost), *bus.get(fragment), *bus.out(ASKED + bytes(3)), *bus.bulk(b"data")]
     assert [each.data for each in alone(converted(usb(tmp_path, records), "user0"))] == [ASKED]
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "1 packets"
+    assert said[0] == "1 packet"
     assert "of 7 USB packets" in said[1] and "6 bring none to its end" in said[1]
     assert said[2].endswith("2 packets hold parts of messages whose rest is missing, left out too: 2, 4")
 

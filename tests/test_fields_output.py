@@ -14,6 +14,7 @@ import pytest
 from qmisniff import cli
 from qmisniff.export import Detail, open_format
 from qmisniff.export.fields import LISTED
+from qmisniff.protocol.qrtr import ENDS
 from tests.filter import capture
 from tests.filter.test_columns import made
 
@@ -81,7 +82,7 @@ def test_columns_print_what_decoding_prints(seed: int, monkeypatch: pytest.Monke
     rng, store, dissector = random.Random(seed), made(seed), capture.dissector()
     found = {name for row in range(len(store)) for name in dissector.values(store.frame(row), store.context(row))}
     names = sorted(name for name in found if not name.endswith(".label"))
-    names += [*LISTED, "frame.time", "frame.time_epoch", "tap.lost"]
+    names += [*LISTED, "frame.time", "frame.time_epoch", "tap.lost", *ENDS]
     for form, options in (("fields", ("quote=s",)), ("fields", ("occurrence=l",)), ("csv", ())):
         detail = Detail(fields=tuple(rng.sample(names, 8)), options=options)
         printed = []
@@ -130,6 +131,11 @@ def test_ndjson_in_bulk_is_what_it_is_frame_by_frame(monkeypatch: pytest.MonkeyP
             form.rows(store, range(0, len(store), 2))
             lines.append([json.loads(line) for line in out.getvalue().splitlines()])
         assert lines[0] == lines[1]
+
+
+def test_either_end_is_both(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = printed(capsys, "-T", "fields", "-e", "qrtr.node", "-e", "qrtr.port", *ANSWER)
+    assert shown == ["0,1\t18,16385"]
 
 
 def test_seconds_are_exact(capsys: pytest.CaptureFixture[str]) -> None:

@@ -210,6 +210,8 @@ def columns_tell_the_truth(store: Store) -> None:
             assert columns.pid[at] == seen.pid
             assert (columns.orig_len[at], columns.lost[at]) == (seen.orig_len, seen.lost)
             assert store.origins[columns.origin[at]] == seen.origin
+            since = (columns.since_previous_ns[at], columns.since_first_ns[at])
+            assert since == (context.since_previous_ns, context.since_first_ns)
             partner = int(columns.partner[at])
             assert (context.request or context.response or 0) - 1 == partner
             assert columns.response_ns[at] == (-1 if context.response_ns is None else context.response_ns)
@@ -688,6 +690,7 @@ def test_rows_are_found_across_chunks() -> None:
     runs = list(store.columns(32_760, 65_540))
     assert [(run.first, len(run)) for run in runs] == [(32_760, 8), (32_768, 32_768), (65_536, 4)]
     assert np.concatenate([run.pid for run in runs]).tolist() == [row % 7 for row in range(32_760, 65_540)]
+    assert all((run.since_previous_ns == 1_000_000).all() for run in runs)
 
 
 def test_a_reader_sees_whole_rows_while_frames_are_appended() -> None:

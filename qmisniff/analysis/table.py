@@ -157,6 +157,14 @@ def text_lines(table: Table, order: Sequence[int]) -> Iterator[str]:
         yield line(plain(column.text(row)) for column in columns)
 
 
+def record_lines(table: Table, order: Iterable[int]) -> Iterator[str]:
+    """A line a column: for tables of one row."""
+    width = max(len(column.title) for column in table.shown)
+    for row in order:
+        for column in table.shown:
+            yield f"{column.title:<{width}}  {plain(column.text(row))}".rstrip()
+
+
 def json_lines(table: Table, order: Iterable[int]) -> Iterator[str]:
     """One array with an object a row; what a row does not have is left out."""
     yield "["

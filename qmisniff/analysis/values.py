@@ -12,12 +12,15 @@ from qmisniff.analysis.names import Names, frame_column, time_column
 from qmisniff.analysis.rows import Cancel, Cancelled, Rows, never, pieces, times
 from qmisniff.analysis.table import Table
 from qmisniff.dissect import Dissector
+from qmisniff.dissect.frame_layer import NANOSECONDS
+from qmisniff.dissect.names import held
 from qmisniff.dissect.text import value_as_text
 from qmisniff.errors import UsageError
 from qmisniff.field import FieldSpec, Kind
 from qmisniff.filter import compile_filter
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.filter.columns import ColumnTests
+from qmisniff.filter.quote import number
 from qmisniff.protocol.arrays import I8, Numbers
 from qmisniff.store import Store
 
@@ -52,13 +55,13 @@ def values(store: Store, dissector: Dissector, name: str, rows: Rows, cancel: Ca
     found = _Found(store, dissector, name, cancel)
     tests = ColumnTests(store, dissector.registry)
     for columns, places in pieces(store, rows, cancel):
-        # A column counts times in nanoseconds.
-        column = tests.column(name, columns) if name != "frame.time_epoch" else None
+        column = tests.column(name, columns)
         if column is None:
             found.decode(_holding(store, dissector, name, places + columns.first, cancel))
             continue
         sure = places[(column.known & column.present)[places]]
-        found.add((sure + columns.first).tolist(), column.values[sure].tolist())
+        there = column.values[sure] / 1e9 if name in NANOSECONDS else column.values[sure]
+        found.add((sure + columns.first).tolist(), there.tolist())
         found.decode(places[~column.known[places]] + columns.first)
     at = np.array(found.row, np.int64)
     order = np.argsort(at, kind="stable")
@@ -94,8 +97,7 @@ class _Found:
         for count, row in enumerate(rows.tolist()):
             if count % _PART == 0 and self._cancel():
                 raise Cancelled
-            held = self._dissector.values(self._store.frame(row), self._store.context(row)).get(self._name, [])
-            several = held if isinstance(held, list) else [held]
+            several = held(self._dissector.values(self._store.frame(row), self._store.context(row)), self._name)
             self.add([row] * len(several), [int(one) if isinstance(one, bool) else one for one in several])
 
 
@@ -120,6 +122,6 @@ def values_table(found: Values, names: Names) -> Table:
 
     def condition(at: int) -> str:
         # The value as the dissector has it: a fraction is written with all its digits.
-        return f"{spec.name} == {found.value[at]!r}"
+        return f"{spec.name} == {number(spec, found.value[at])}"
 
     return Table(columns, found.row, ("frame", False), condition)

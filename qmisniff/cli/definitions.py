@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qmisniff.cli.verbs import Verbs, definitions_option, did_you_mean, registry, service_number, whole_number
 from qmisniff.errors import DefinitionError, UsageError
+from qmisniff.printable import counted, plain
 
 if TYPE_CHECKING:
     from qmisniff.definitions.load import Definition
@@ -153,7 +154,8 @@ def check(options: argparse.Namespace) -> int:
     for file, finding in found:
         _print(f"{file}:{finding.line}:{finding.column}: {finding.severity}: {finding.text}")
     errors = sum(finding.severity == "error" for _, finding in found)
-    print(f"{len(files)} files, {errors} errors, {len(found) - errors} warnings", file=sys.stderr)
+    counts = ((len(files), "file"), (errors, "error"), (len(found) - errors, "warning"))
+    print(", ".join(counted(count, what) for count, what in counts), file=sys.stderr)
     return DefinitionError.exit_code if errors else 0
 
 
@@ -247,6 +249,4 @@ def _print(*lines: str) -> None:
 
 def _plain(line: str) -> str:
     """The line without anything a terminal could act on, tabs left out: definitions are other people's text."""
-    from qmisniff.printable import plain
-
     return "\t".join(plain(part) for part in line.split("\t"))

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from qmisniff.cli.files import open_input, say
 from qmisniff.cli.verbs import Verbs, definitions_option, registry, service_number
 from qmisniff.errors import CaptureFileError, UsageError
-from qmisniff.printable import plain
+from qmisniff.printable import counted, plain
 
 _NOTES = """\
 The dissector decodes every value that qmisniff decodes, under the same filter names. It works on qmisniff's captures,
@@ -131,14 +131,24 @@ def pcapng(options: argparse.Namespace) -> int:
             copier = Copier(expanded, options.file, conversion, conversion.link_type)
         with _output(options) as sink:
             copier.into(sink, rows)
+            missing = options.frames.beyond(copier.seen) if options.frames is not None else []
+            damage = damage or copier.damage
+            if missing and missing == options.frames.parts and not damage:
+                raise UsageError(_missing(options.file, missing, copier.seen), "choose numbers that `read` prints")
+    if missing:
+        say(_missing(options.file, missing, copier.seen))
     why = f", {beside} of them because the others mean nothing without" if beside else ""
-    print(f"{copier.copied} packets{why}", file=sys.stderr)
+    print(f"{counted(copier.copied, 'packet')}{why}", file=sys.stderr)
     for line in conversion.losses if conversion is not None else ():
         say(line)
-    damage = damage or copier.damage
     if damage:
         print(f"qmisniff: {plain(damage)}", file=sys.stderr)
     return 1 if damage else 0
+
+
+def _missing(file: str, parts: list[str], count: int) -> str:
+    shown = ", ".join(parts[:5]) + (", ..." if len(parts) > 5 else "")
+    return f"{file}: there is no frame {shown}, it has {counted(count, 'packet')}"
 
 
 class Numbers:
@@ -146,14 +156,16 @@ class Numbers:
 
     def __init__(self, text: str) -> None:
         ranges = []
-        for part in text.split(","):
-            first, dash, last = part.strip().partition("-")
+        self.parts = [part.strip() for part in text.split(",")]
+        for part in self.parts:
+            first, dash, last = part.partition("-")
             if not first.isdecimal() or (last and not last.isdecimal()):
                 raise argparse.ArgumentTypeError(f"{part!r} is neither a frame number nor a range such as 5-9")
             stop = int(last) if last else sys.maxsize if dash else int(first)
             if not 0 < int(first) <= stop:
                 raise argparse.ArgumentTypeError(f"{part!r}: frames count from 1, ranges go up")
             ranges.append((int(first) - 1, stop))
+        self._firsts = [first for first, _ in ranges]
         self._starts: list[int] = []
         self._stops: list[int] = []  # the first row behind each range; ranges that touch are one
         for start, stop in sorted(ranges):
@@ -162,6 +174,10 @@ class Numbers:
             else:
                 self._starts.append(start)
                 self._stops.append(stop)
+
+    def beyond(self, count: int) -> list[str]:
+        """The parts of which none of so many frames is."""
+        return [part for part, first in zip(self.parts, self._firsts, strict=True) if first >= count]
 
     def __contains__(self, row: object) -> bool:
         assert isinstance(row, int)

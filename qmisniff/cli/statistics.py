@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qmisniff.store import Store
 
 SUBJECTS = {  # in qmisniff.analysis.tables, which needs numpy
+    "summary": "packets, bytes, times, rates, losses, services, requests and errors: one row, a line each as text",
     "services": "who offers what, since when, and the traffic of each",
     "lookups": "who looked for a service, and did not find it",
     "nodes": "the processors",
@@ -36,6 +37,7 @@ def add(verbs: Verbs) -> None:
     added = verbs.add(
         stats,
         "print statistics of a capture",
+        "qmisniff stats modem.pcapng summary",
         "qmisniff stats modem.pcapng services",
         "qmisniff stats modem.pcapng transactions -Y 'qmi.service == nas' | head",
         "qmisniff stats modem.pcapng messages -T csv > messages.csv",
@@ -80,9 +82,11 @@ def stats(options: argparse.Namespace) -> int:
                     rows += found.rows
                     progress.at("filtering", found.stop, len(store))
             progress.at("counting", len(rows))
-            answer = _answer(options, store, dissector, rows)
+            dropped = reader.dropped if chosen is None else 0
+            answer = _answer(options, store, dissector, rows, dropped)
         order = table.sorted_rows(answer, *answer.sort).tolist()
-        lines = {"text": table.text_lines, "json": table.json_lines, "csv": table.csv_lines}[options.format]
+        text = table.record_lines if options.subject == "summary" else table.text_lines
+        lines = {"text": text, "json": table.json_lines, "csv": table.csv_lines}[options.format]
         for line in lines(answer, order):
             print(line)
     if reader.damage:
@@ -91,13 +95,18 @@ def stats(options: argparse.Namespace) -> int:
     return 0
 
 
-def _answer(options: argparse.Namespace, store: Store, dissector: Dissector, rows: list[int] | range) -> Table:
+def _answer(
+    options: argparse.Namespace, store: Store, dissector: Dissector, rows: list[int] | range, dropped: int
+) -> Table:
     from qmisniff.analysis.names import Names
     from qmisniff.analysis.rows import never
+    from qmisniff.analysis.summary import summary, summary_table
     from qmisniff.analysis.tables import SUBJECTS
     from qmisniff.analysis.values import values, values_table
 
+    names = Names(store, dissector.registry)
     if options.subject == "values":
-        found = values(store, dissector, options.field, rows)
-        return values_table(found, Names(store, dissector.registry))
+        return values_table(values(store, dissector, options.field, rows), names)
+    if options.subject == "summary":
+        return summary_table(summary(store, dissector, rows, dropped), names)
     return SUBJECTS[options.subject](store, dissector, rows, never)

@@ -46,6 +46,10 @@ class Rows(Protocol):
     @property
     def ts_ns(self) -> Numbers: ...
     @property
+    def since_previous_ns(self) -> Numbers: ...
+    @property
+    def since_first_ns(self) -> Numbers: ...
+    @property
     def offset(self) -> Numbers: ...
     @property
     def length(self) -> Numbers: ...
@@ -176,7 +180,7 @@ class BulkJson:
         together = np.where(heads == _NONE, 0, heads << 34 | size << 16 | length)
         groups, places = np.unique(together, return_inverse=True)
         texts = [self._around(each >> 34, each >> 16 & 0x3FFFF, each & 0xFFFF) for each in groups.tolist()]
-        beginning, before_time, before_epoch, before_txn, before_tlvs = (
+        beginning, before_time, before_epoch, before_delta, before_relative, before_txn, before_tlvs = (
             map(column.__getitem__, places.tolist()) for column in zip(*texts, strict=True)
         )
         about_message: list[Iterable[str]] = [before_txn, map(repr, rows.txn[chosen].tolist()), before_tlvs]
@@ -186,15 +190,17 @@ class BulkJson:
             *(beginning, map(repr, (chosen + rows.first + 1).tolist())),
             *(before_time, *time_texts(rows.ts_ns[chosen])),
             *(before_epoch, *epoch_texts(rows.ts_ns[chosen])),
+            *(before_delta, map(repr, (rows.since_previous_ns[chosen] / 1e9).tolist())),
+            *(before_relative, map(repr, (rows.since_first_ns[chosen] / 1e9).tolist())),
             *about_message,
         ]
 
-    def _around(self, head: int, size: int, length: int) -> tuple[str, str, str, str, str]:
-        """The text in front of the number, the time, the epoch, the transaction and the TLVs."""
-        a, b, c, d, e, f, g, h, last = self._literals[head]
+    def _around(self, head: int, size: int, length: int) -> tuple[str, ...]:
+        """The text in front of the number, the time, the epoch, the two times since, the transaction and the TLVs."""
+        a, b, c, d, e, f, g, h, i, j, last = self._literals[head]
         outer = size - 1 if self._qmux[head] else length + qmi.SERVICE_HEADER.size
-        sizes = a if self._left_out else f"{d}{size}{e}{size}"
-        return a, f'{b}"', f'Z"{c}', f"{sizes}{f}{outer}{g}", f"{h}{length}{last}"
+        sizes = a if self._left_out else f"{f}{size}{g}{size}"
+        return a, f'{b}"', f'Z"{c}', d, e, f"{sizes}{h}{outer}{i}", f"{j}{length}{last}"
 
     # ---- the TLVs ----
 

@@ -57,5 +57,5 @@ class Dissector:
 
     def walk(self, frame: Frame, context: Context, sink: Sink) -> None:
         """Give every part of a frame to a sink, in the order of its bytes."""
-        frame_layers(frame, context.number, sink)
+        frame_layers(frame, context, sink)
         self._transports.take_apart(frame, context, sink)

@@ -71,11 +71,12 @@ class FrameJson:
         if values is None:
             return self._long(frame, context, _TlvByTlv())
         size = len(data)
-        epoch = frame.ts_ns / 1e9
-        a, b, c, d, e, f, g, h, last = head.literals
+        delta, relative = context.since_previous_ns / 1e9, context.since_first_ns / 1e9
+        a, b, c, d, e, f, g, h, i, j, last = head.literals
         pieces = [
-            *(a, str(context.number), b, f'"{time_text(frame.ts_ns)}"', c, repr(epoch), d, str(size), e, str(size)),
-            *(f, place.length, g, str(txn), h, str(length), last),
+            *(a, str(context.number), b, f'"{time_text(frame.ts_ns)}"', c, repr(frame.ts_ns / 1e9)),
+            *(d, repr(delta), e, repr(relative), f, str(size), g, str(size)),
+            *(h, place.length, i, str(txn), j, str(length), last),
             values,
         ]
         if place.end < size:

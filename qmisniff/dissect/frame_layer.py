@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from qmisniff.dissect.sinks import Sink
 from qmisniff.field import FieldSpec, Kind, Severity
 from qmisniff.frame import Direction, Flag, Frame, Hook, Link
+from qmisniff.protocol.context import Context
 from qmisniff.protocol.layout import Row
 
 FRAME = FieldSpec("frame", "Frame", Kind.NONE)
@@ -17,6 +19,8 @@ TAP = FieldSpec("tap", "Tap", Kind.NONE)
 _NUMBER = FieldSpec("frame.number", "Number", Kind.UINT)
 _TIME = FieldSpec("frame.time", "Time", Kind.STRING)
 _EPOCH = FieldSpec("frame.time_epoch", "Seconds since 1970", Kind.FLOAT, unit="s")
+_DELTA = FieldSpec("frame.time_delta", "Time since the previous frame", Kind.FLOAT, unit="s")
+_RELATIVE = FieldSpec("frame.time_relative", "Time since the first frame", Kind.FLOAT, unit="s")
 _LEN = FieldSpec("frame.len", "Length", Kind.UINT, unit="bytes")
 _CAP_LEN = FieldSpec("frame.cap_len", "Captured length", Kind.UINT, unit="bytes")
 _INTERFACE = FieldSpec("frame.interface_name", "Interface", Kind.STRING)
@@ -32,19 +36,27 @@ _LOST = FieldSpec("tap.lost", "Packets lost before this one", Kind.UINT)
 # Records of USB requests, and what is none of ours, have headers of their own instead.
 TAPPED = frozenset({Link.QRTR, Link.QMUX, Link.QMI, Link.MBIM})
 FRAME_SPECS = (
-    *(_NUMBER, _TIME, _EPOCH, _LEN, _CAP_LEN, _INTERFACE),
+    *(_NUMBER, _TIME, _EPOCH, _DELTA, _RELATIVE, _LEN, _CAP_LEN, _INTERFACE),
     *(_HOOK, _DIRECTION, _PID, _COMM, _CPU, _SYNTHETIC, _TRUNCATED, _REBUILT, _LOST),
 )
+# Seconds that are known to the nanosecond, which a float of them is not.
+NANOSECONDS: Mapping[str, Callable[[Frame, Context], int]] = {
+    _EPOCH.name: lambda frame, context: frame.ts_ns,
+    _DELTA.name: lambda frame, context: context.since_previous_ns,
+    _RELATIVE.name: lambda frame, context: context.since_first_ns,
+}
 
 
-def frame_layers(frame: Frame, number: int, sink: Sink) -> None:
+def frame_layers(frame: Frame, context: Context, sink: Sink) -> None:
     """Frame and tap, with what is remarkable about them."""
     size = len(frame.data)
-    sink.layer(FRAME, str(number), 0, size)
+    sink.layer(FRAME, str(context.number), 0, size)
     rows: list[Row] = [
-        (_NUMBER, number, 0, 0),
+        (_NUMBER, context.number, 0, 0),
         (_TIME, time_text(frame.ts_ns), 0, 0),
         (_EPOCH, frame.ts_ns / 1e9, 0, 0),
+        (_DELTA, context.since_previous_ns / 1e9, 0, 0),
+        (_RELATIVE, context.since_first_ns / 1e9, 0, 0),
         (_LEN, frame.orig_len, 0, 0),
         (_CAP_LEN, size, 0, 0),
     ]

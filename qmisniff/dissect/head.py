@@ -12,11 +12,13 @@ from qmisniff.field import Severity
 
 # What differs from frame to frame, in the order in which it stands in the text. The length is that of the outer header,
 # which has several names.
-NUMBER, TIME, EPOCH, LEN, CAP_LEN, OUTER, TXN, LENGTH = range(8)
+NUMBER, TIME, EPOCH, DELTA, RELATIVE, LEN, CAP_LEN, OUTER, TXN, LENGTH = range(10)
 _CHANGING = {
     "frame.number": NUMBER,
     "frame.time": TIME,
     "frame.time_epoch": EPOCH,
+    "frame.time_delta": DELTA,
+    "frame.time_relative": RELATIVE,
     "frame.len": LEN,
     "frame.cap_len": CAP_LEN,
     "qrtr.size": OUTER,

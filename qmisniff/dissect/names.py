@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from qmisniff.definitions import Registry
 from qmisniff.definitions.fields import all_specs
@@ -29,7 +30,7 @@ def header_specs() -> Iterator[FieldSpec]:
         *(FRAME, TAP, QRTR, CONTROL, TRAILER, QMUX, MBIM, USB, NOTIFICATION, QMI, TFTP, DATA),
         *FRAME_SPECS,
         *(spec for layout in layouts[:2] for spec in layout.specs),
-        *(qrtr.CONFIRM_RX, qrtr.OPTIONS, qrtr.PADDING, qrtr.OTHER_SERVICE, *qrtr.CONTROL_SPECS),
+        *(qrtr.NODE, qrtr.PORT, qrtr.CONFIRM_RX, qrtr.OPTIONS, qrtr.PADDING, qrtr.OTHER_SERVICE, *qrtr.CONTROL_SPECS),
         *(spec for layout in layouts[2:] for spec in layout.specs),
         mbim.UUID,
         *(spec for layout in mbim.PLAIN.values() for spec in layout.specs),
@@ -49,6 +50,16 @@ def header_specs() -> Iterator[FieldSpec]:
         if spec.name not in seen:
             seen.add(spec.name)
             yield spec
+
+
+def held(values: Mapping[str, Any], name: str) -> list[Any]:
+    """Every value that a field has among those that a frame was decoded to."""
+    found: list[Any] = []
+    for each in qrtr.ENDS.get(name, (name,)):
+        value = values.get(each)
+        if value is not None:
+            found += value if isinstance(value, list) else [value]
+    return found
 
 
 def service_specs(registry: Registry, number: int) -> Iterator[tuple[FieldSpec, str]]:

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qmisniff.dissect import Dissector
-from qmisniff.dissect.frame_layer import time_text
+from qmisniff.dissect.frame_layer import NANOSECONDS, time_text
 from qmisniff.dissect.tlv import MAX_FIELDS
 from qmisniff.export.batches import Batch
 from qmisniff.export.fields import LISTED, seconds_text
 from qmisniff.export.packet_list import PacketList, Rows
 from qmisniff.filter.columns import ColumnTests
 from qmisniff.filter.tlv_fields import Asked, OneTlv
+from qmisniff.protocol import qrtr
 from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns
@@ -54,23 +55,32 @@ class Cells:
         match name:
             case "frame.time":
                 return Texts([self._cell(time_text(ts)) for ts in columns.ts_ns[places].tolist()], always)
-            case "frame.time_epoch":
-                return Texts(list(map(seconds_text, columns.ts_ns[places].tolist())), always)
             case "tap.comm":
                 return Texts(self._shared([comm for _, comm in self._store.tasks], columns.task[places]), always)
             case "frame.interface_name":
                 origins = [origin.name for origin in self._store.origins]
                 return Texts(self._shared(origins, columns.origin[places]), always)
+        if name in qrtr.ENDS:
+            return self._ends(name, columns, places)
         column = self._columns.column(name, columns)
         if column is not None:
+            text = seconds_text if name in NANOSECONDS else str
             present, values = column.present[places], column.values[places]
             there = np.flatnonzero(present & column.known[places])
-            return Texts(_filled(len(places), there, list(map(str, values[there].tolist()))), column.known[places])
+            return Texts(_filled(len(places), there, list(map(text, values[there].tolist()))), column.known[places])
         return self._in_tlv(name, columns, places)
 
     def _shared(self, texts: list[str], numbers: Numbers) -> list[str]:
         found: list[str] = np.array([self._cell(text) if text else "" for text in texts], object)[numbers].tolist()
         return found
+
+    def _ends(self, name: str, columns: Columns, places: Numbers) -> Texts:
+        """Source and destination."""
+        source, target = (self._columns.column(each, columns) for each in qrtr.ENDS[name])
+        assert source is not None and target is not None
+        there = np.flatnonzero((source.present & source.known)[places])
+        pairs = zip(*(side.values[places][there].tolist() for side in (source, target)), strict=True)
+        return Texts(_filled(len(places), there, [self._cell(list(pair)) for pair in pairs]), source.known[places])
 
     def _in_tlv(self, name: str, columns: Columns, places: Numbers) -> Texts:
         if name not in self._tlvs:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from qmisniff.dissect import Dissector
+from qmisniff.dissect.frame_layer import NANOSECONDS
+from qmisniff.dissect.names import held
 from qmisniff.errors import UsageError
 from qmisniff.export import Detail, Format, few
 from qmisniff.filter.catalogue import Catalogue
@@ -114,11 +116,11 @@ class FieldsFormat(Format):
 
     def _texts(self, frame: Frame, context: Context) -> list[str]:
         values: dict[str, Any] = self._dissector.values(frame, context)
-        values["frame.time_epoch"] = seconds_text(frame.ts_ns)
+        values |= {name: seconds_text(ns(frame, context)) for name, ns in NANOSECONDS.items()}
         if any(name in LISTED for name in self._names):
             row = self._dissector.summary(frame, context)
             values |= {name: getattr(row, attribute) for name, attribute in LISTED.items()}
-        return [self._cell(values[name]) if name in values else "" for name in self._names]
+        return [self._cell(held(values, name)) for name in self._names]
 
     def _line(self, cells: Iterable[str]) -> None:
         quote = self._layout.quote
@@ -143,10 +145,10 @@ class CsvFormat(FieldsFormat):
     default = ("frame.number", "frame.time", *LISTED)
 
 
-def seconds_text(ts_ns: int) -> str:
+def seconds_text(ns: int) -> str:
     """Nanoseconds as seconds, exactly."""
-    seconds, below = divmod(ts_ns, 1_000_000_000)
-    return f"{seconds}.{below:09d}"
+    seconds, below = divmod(abs(ns), 1_000_000_000)
+    return f"{'-' if ns < 0 else ''}{seconds}.{below:09d}"
 
 
 def _text(value: Any) -> str:

@@ -39,12 +39,13 @@ class Copier:
     """Copies records of an open file, which must be able to seek. Raises CaptureFileError where it is no capture.
 
     `change` is given each packet that is kept and says what is written instead of it; `link_type`, where given, is
-    that of all interfaces of the copy. `copied` counts packets. `damage` is empty, or where the file breaks off:
-    what stands before it has been copied.
+    that of all interfaces of the copy. `seen` counts packets, `copied` those written. `damage` is empty, or where the
+    file breaks off: what stands before it has been copied.
     """
 
     def __init__(self, stream: BinaryIO, name: str, change: Change | None = None, link_type: int | None = None) -> None:
         stream.seek(0)
+        self.seen = 0
         self.copied = 0
         self._stream = stream
         self._reader = RecordReader(stream, name)
@@ -64,7 +65,6 @@ class Copier:
             sink.write(self._interface_of_pcap(reader.interfaces))
         else:
             sink.write(self._block(0, reader.offset))
-        row = 0
         while True:
             start, order = reader.offset, reader.order
             step = reader.step()
@@ -73,11 +73,11 @@ class Copier:
             if step is None:
                 sink.write(self._block(start, reader.offset))
                 continue
+            row, self.seen = self.seen, self.seen + 1
             if rows is None or row in rows:
                 for block in self._packets(row, step, start, order):
                     sink.write(block)
                     self.copied += 1
-            row += 1
 
     def _block(self, start: int, end: int) -> bytes:
         """A block that holds no packet."""

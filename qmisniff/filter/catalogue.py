@@ -8,6 +8,7 @@ from dataclasses import replace
 from enum import Enum
 
 from qmisniff.definitions import Registry
+from qmisniff.dissect.frame_layer import NANOSECONDS
 from qmisniff.dissect.names import header_specs
 from qmisniff.field import FieldSpec, Kind
 
@@ -30,9 +31,9 @@ class Type(Enum):
     SECONDS = "seconds"  # nanoseconds, written as seconds
 
 
-NUMBERS = frozenset({Type.UINT, Type.INT, Type.FLOAT})
+NUMBERS = frozenset({Type.UINT, Type.INT, Type.FLOAT, Type.SECONDS})
 TEXTS = frozenset({Type.STRING, Type.BYTES, Type.PROTOCOL})  # compare as bytes, with strings as with bytes
-_SPECIAL = {"frame.time": Type.TIME, "frame.time_epoch": Type.SECONDS}
+_SPECIAL = {"frame.time": Type.TIME, **dict.fromkeys(NANOSECONDS, Type.SECONDS)}
 _SERVICES = frozenset({"qmi.service", "qrtr.service", "qrtr.ctrl.service", "qmux.service"})
 
 

@@ -19,11 +19,11 @@ from qmisniff.filter.header_fields import HEADERS, absent_column, header_column
 from qmisniff.filter.layer_bytes import LAYERS, by_bytes
 from qmisniff.filter.literals import Value
 from qmisniff.filter.places import Place, gather, locate, together
-from qmisniff.filter.resolve import FieldValues, Joined, Opposite, Test, fields
+from qmisniff.filter.resolve import Compared, FieldValues, Joined, Opposite, Test, fields
 from qmisniff.filter.tlv_fields import HEADS, InOneTlv, OneTlv, by_heads
 from qmisniff.filter.usb_fields import USB_HEADERS, usb_column
 from qmisniff.filter.verdict import Column, Verdict, outcome
-from qmisniff.protocol import qmi
+from qmisniff.protocol import qmi, qrtr
 from qmisniff.protocol.arrays import Mask, Numbers
 from qmisniff.store import Store
 from qmisniff.store.columns import Columns, Transfers
@@ -110,6 +110,8 @@ class ColumnTests:
             name = used[0].name
             if name in _NAMES:
                 return self._by_name(test, name, columns)
+            if name in qrtr.ENDS and (verdict := self._by_ends(test, name, columns)) is not None:
+                return verdict
             column = self.column(name, columns)
             if column is not None and (found := outcome(test, column.values)) is not None:
                 return column.verdict(found)
@@ -138,6 +140,16 @@ class ColumnTests:
         passed = np.array([passes(test, _Cells({name: values})) for values in encoded], bool)
         found = passed[columns.task if name == "tap.comm" else columns.origin]
         return Verdict(found, ~found)
+
+    def _by_ends(self, test: Test, name: str, columns: Columns) -> Verdict | None:
+        """A test of both ends of a packet: any of the two passes, or both must. None where it asks for more."""
+        sides = [header_column(each, columns) for each in qrtr.ENDS[name]]
+        found = [outcome(test, side.values) for side in sides if side is not None]
+        passed = [each for each in found if each is not None]
+        if sides[0] is None or len(passed) < len(sides):
+            return None
+        every = isinstance(test, Compared) and test.every
+        return sides[0].verdict(reduce(operator.and_ if every else operator.or_, passed))
 
     def _by_values(
         self, test: Test, used: list[FieldValues], made: list[Column], columns: Columns, wanted: Mask
@@ -273,6 +285,6 @@ def _cost(test: Test) -> int:
 def _field_cost(field: FieldValues) -> int:
     if field.name in LAYERS:
         return 2
-    if field.name in HEADERS | USB_HEADERS | _NAMES:
+    if field.name in HEADERS | USB_HEADERS | _NAMES | qrtr.ENDS.keys():
         return 0
     return 1 if field.name.count(".") > 2 or field.name in ("qmi.result", "qmi.error", *HEADS) else 3

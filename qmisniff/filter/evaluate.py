@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from qmisniff.dissect import Dissector
+from qmisniff.dissect.frame_layer import NANOSECONDS
+from qmisniff.dissect.names import held
 from qmisniff.dissect.parts import assembled
 from qmisniff.dissect.sinks import ValuesSink
 from qmisniff.field import FieldSpec
@@ -74,14 +76,16 @@ class Decoded:
     def values(self, field: FieldValues) -> Sequence[Value]:
         """Every value of a field in this frame, as it is compared; of a heading: 0 for each time it is there."""
         match field.type:
-            case Type.TIME | Type.SECONDS:
+            case Type.TIME:
                 return (self._frame.ts_ns,)
+            case Type.SECONDS:
+                return (NANOSECONDS[field.name](self._frame, self._context),)
             case Type.PROTOCOL:
                 data = assembled(self._frame, self._context)
                 return [data[at : at + size] for at, size in self._layers().spans.get(field.name, ())]
             case Type.HEADING:
                 return (0,) * self._heading_count(field.name)
-        return compared(self._layers().into.get(field.name), field.type)
+        return compared(held(self._layers().into, field.name), field.type)
 
     def _layers(self) -> _Layers:
         if self._sink is None:

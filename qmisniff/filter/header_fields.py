@@ -88,6 +88,8 @@ _FRAME: dict[str, Callable[[Columns], _Made]] = {
     "frame.number": lambda c: (np.arange(c.first + 1, c.first + 1 + len(c), dtype=np.int64), True),
     "frame.time": lambda c: (c.ts_ns, True),
     "frame.time_epoch": lambda c: (c.ts_ns, True),
+    "frame.time_delta": lambda c: (c.since_previous_ns, True),
+    "frame.time_relative": lambda c: (c.since_first_ns, True),
     "frame.len": lambda c: (_whole(c.orig_len), True),
     "frame.cap_len": lambda c: (_whole(c.length), True),
     "tap.hook": lambda c: (_whole(c.hook), _tapped(c)),

@@ -97,7 +97,8 @@ def _headers(names: Mapping[int, str]) -> Iterator[str]:
     yield "}\ndefinitions.layouts = {\n"
     for name, layout in _LAYOUTS.items():
         yield f"  [{quoted(name)}] = {_layout(layout)},\n"
-    yield "}\n"
+    ends = (f"[{quoted(side)}]={quoted(name)}" for name, sides in qrtr.ENDS.items() for side in sides)
+    yield f"}}\ndefinitions.ends = {{{', '.join(ends)}}}\n"
 
 
 def _field(spec: FieldSpec, labels: Mapping[int, str] | None) -> str:

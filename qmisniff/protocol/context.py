@@ -33,3 +33,5 @@ class Context(NamedTuple):
     response_ns: int | None = None  # of a response: nanoseconds since its request
     others: tuple[Context, ...] = ()
     transfer: Transfer | None = None
+    since_previous_ns: int = 0  # nanoseconds since the frame before it; of the first frame 0
+    since_first_ns: int = 0

@@ -69,6 +69,10 @@ V2 = Layout(
 CONFIRM_RX = FieldSpec("qrtr.confirm_rx", "Confirm reception", Kind.UINT, 1)
 OPTIONS = FieldSpec("qrtr.options", "Options", Kind.BYTES)
 PADDING = FieldSpec("qrtr.padding", "Padding", Kind.BYTES)
+NODE = FieldSpec("qrtr.node", "Source or destination node", Kind.UINT, 4, labels=_NODES)
+PORT = FieldSpec("qrtr.port", "Source or destination port", Kind.UINT, 4, hex=True, labels=_PORTS)
+# Fields that no tree shows: their values are those of two others, source and destination.
+ENDS = {NODE.name: ("qrtr.src_node", "qrtr.dst_node"), PORT.name: ("qrtr.src_port", "qrtr.dst_port")}
 OTHER_SERVICE = FieldSpec("qrtr.service", "Service", Kind.UINT)  # of a data packet that is not QMI
 
 

@@ -63,6 +63,18 @@ class Columns:
         """Nanoseconds since 1970."""
         return np.frombuffer(self._tracker.ts_column[self.first : self.first + len(self)], np.int64)
 
+    @cached_property
+    def since_previous_ns(self) -> I8:
+        """Nanoseconds since the frame before it, which may be in another run of rows; of the first frame 0."""
+        before = max(self.first - 1, 0)
+        times = np.frombuffer(self._tracker.ts_column[before : self.first + len(self)], np.int64)
+        return np.diff(times) if self.first else np.diff(times, prepend=times[:1])
+
+    @property
+    def since_first_ns(self) -> I8:
+        """Nanoseconds since the first frame of the capture."""
+        return self.ts_ns - self._tracker.first_ns
+
     @property
     def offset(self) -> I8:
         """Where the frame begins in `buffer`."""

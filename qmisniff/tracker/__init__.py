@@ -65,13 +65,15 @@ class Tracker:
         self.ts_column = array("q")
         self._numbers: dict[Server | None, int] = {None: 0}
         self._servers: dict[Address, Server] = {}
+        self._first_ns: int | None = None  # when the first frame was seen, where a tracker before this one had it
 
     def __len__(self) -> int:
         return len(self.ts_column)
 
     def successor(self) -> Tracker:
-        """A tracker without frames, for which the same ports offer the same."""
+        """A tracker without frames, for which the same ports offer the same, and times count from the same frame."""
         fresh = Tracker()
+        fresh._first_ns = self.first_ns
         fresh.file_clients, fresh.transfers = dict(self.file_clients), dict(self.transfers)
         fresh._servers = dict(self._servers)
         return fresh
@@ -91,6 +93,13 @@ class Tracker:
     def ts_ns(self, row: int) -> int:
         """When the frame of this row was seen, nanoseconds since 1970."""
         return self.ts_column[row]
+
+    @property
+    def first_ns(self) -> int:
+        """When the first frame was seen; 0 before there is one."""
+        if self._first_ns is not None:
+            return self._first_ns
+        return self.ts_column[0] if self.ts_column else 0
 
     def add(self, frame: Frame) -> None:
         """Learn from the next frame. Never raises, whatever its bytes are."""
@@ -164,7 +173,10 @@ class Tracker:
         service, instance = server or (None, None)
         others = tuple(Context(row + 1, None, None, *self._paired(row, other)) for other in self.others.get(row, ()))
         transfer = self.usb.transfer(row)
-        return Context(row + 1, service, instance, *self._paired(row, partner), others, transfer)
+        ts_ns = self.ts_column[row]
+        since_previous = ts_ns - self.ts_column[row - 1] if row else 0
+        paired = self._paired(row, partner)
+        return Context(row + 1, service, instance, *paired, others, transfer, since_previous, ts_ns - self.first_ns)
 
     def _paired(self, row: int, partner: int) -> tuple[int | None, int | None, int | None]:
         """Request, response and time of a message of this row."""

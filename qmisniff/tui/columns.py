@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from qmisniff.dissect import Summary
 from qmisniff.dissect.text import value_text
+from qmisniff.export.fields import seconds_text
 from qmisniff.field import Field, FieldSpec, Kind
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.filter.quote import quoted
@@ -93,8 +94,8 @@ def _same_message(packet: Packet) -> str:
     return " && ".join(filter(None, parts)) or _same(packet, "qrtr.type")
 
 
-def _same(packet: Packet, name: str) -> str:
-    return " && ".join(of_field(field) for field in packet.tree().walk() if field.spec.name == name)
+def _same(packet: Packet, *names: str) -> str:
+    return " && ".join(of_field(field) for field in packet.tree().walk() if field.spec.name in names)
 
 
 def conversation(packet: Packet) -> str:
@@ -122,7 +123,7 @@ def builtin(time_format: str = DEFAULT) -> dict[str, Column]:
         Column(
             "time", "Time", TIME_FORMATS[time_format].width, 2,
             lambda packet: TIME_FORMATS[time_format].text(packet.frame.ts_ns, packet.start_ns, packet.before_ns),
-            lambda packet: _same(packet, "frame.time_epoch"), True,
+            lambda packet: f"frame.time_epoch == {seconds_text(packet.frame.ts_ns)}", True,
         ),
         Column("source", "Source", 14, 4, lambda packet: packet.summary.source, _same_address("src")),
         Column("destination", "Destination", 14, 5, lambda packet: packet.summary.destination, _same_address("dst")),
@@ -139,14 +140,15 @@ def builtin(time_format: str = DEFAULT) -> dict[str, Column]:
 
 def field_column(spec: FieldSpec) -> Column:
     """A column that shows every value of a field."""
+    names = qrtr.ENDS.get(spec.name, (spec.name,))
 
     def text(packet: Packet) -> str:
-        found = (field for field in packet.tree().walk() if field.spec.name == spec.name)
+        found = (field for field in packet.tree().walk() if field.spec.name in names)
         return ", ".join(value_text(field) if field.spec.kind is not Kind.NONE else "✓" for field in found)
 
     title = spec.name.rpartition(".")[2]
     right = spec.kind in (Kind.UINT, Kind.INT, Kind.FLOAT) and spec.labels is None
-    return Column(spec.name, title, max(12, len(title)), 3, text, lambda packet: _same(packet, spec.name), right)
+    return Column(spec.name, title, max(12, len(title)), 3, text, lambda packet: _same(packet, *names), right)
 
 
 def columns_of(remembered: Iterable[Sequence[Any]], catalogue: Catalogue, time_format: str = DEFAULT) -> list[Column]:

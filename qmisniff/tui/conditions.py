@@ -6,7 +6,7 @@ from __future__ import annotations
 from enum import Enum
 
 from qmisniff.field import Field, Kind
-from qmisniff.filter.quote import quoted
+from qmisniff.filter.quote import number, quoted
 from qmisniff.tui.view_context import Combine
 
 
@@ -37,7 +37,7 @@ def of_field(field: Field) -> str:
         return f"{name} == {value if field.spec.kind in _ADDRESSES else quoted(value)}"
     if isinstance(value, int) and field.spec.hex and value >= 0:
         return f"{name} == {value:#x}"
-    return f"{name} == {value}"
+    return f"{name} == {number(field.spec, value)}"
 
 
 _ADDRESSES = (Kind.IPV4, Kind.IPV6, Kind.ETHER)

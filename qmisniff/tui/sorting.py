@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from qmisniff.dissect import Dissector, Summary
+from qmisniff.dissect.names import held
 from qmisniff.field import Value
 from qmisniff.filter import compile_filter
 from qmisniff.filter.columns import ColumnTests
@@ -128,6 +129,7 @@ class _Keys:
 
     def _field(self, name: str) -> tuple[Numbers, Numbers]:
         """The first value of a field in each row."""
+        name = qrtr.ENDS.get(name, (name,))[0]
         tests = ColumnTests(self._store, self._dissector.registry)
         made = [(columns.first, tests.column(name, columns)) for columns in self._columns()]
         if not all(column is not None for _, column in made):
@@ -155,9 +157,8 @@ class _Keys:
         return found
 
     def _first(self, name: str, row: int) -> Value:
-        held = self._dissector.values(self._store.frame(row), self._store.context(row)).get(name)
-        first: Value = held[0] if isinstance(held, list) else held
-        return first
+        found = held(self._dissector.values(self._store.frame(row), self._store.context(row)), name)
+        return found[0] if found else None
 
     def _ranked(self, values: dict[int, Value]) -> tuple[Numbers, Numbers]:
         keys, present = np.zeros(self._stop, np.float64), np.zeros(self._stop, bool)

@@ -15,6 +15,8 @@ from qmisniff.analysis.rate import rate, round_step
 from qmisniff.analysis.rows import Cancelled
 from qmisniff.analysis.table import sorted_rows
 from qmisniff.analysis.values import values, values_table
+from qmisniff.dissect.frame_layer import NANOSECONDS
+from qmisniff.dissect.names import held
 from qmisniff.errors import UsageError
 from qmisniff.filter import compile_filter
 from qmisniff.store import Store
@@ -51,14 +53,16 @@ def test_steps_are_round_and_few(length: int, most: int) -> None:
 @few
 @given(
     captures(),
-    st.sampled_from((RSRP, "qmi.txn", "qmi.result", "tap.synthetic", "qmi.time", "qmi.tlv.type", "frame.time_epoch")),
+    st.sampled_from(
+        (RSRP, "qmi.txn", "qmi.result", "tap.synthetic", "qmi.time", "qmi.tlv.type", "qrtr.port", *NANOSECONDS)
+    ),
 )
 def test_values_are_those_of_the_frames(capture: tuple[Store, list[int]], name: str) -> None:
     store, rows = capture
     expected = []
     for row in rows:
-        held = dissector().values(store.frame(row), store.context(row)).get(name, [])
-        expected += [(row, store.frame(row).ts_ns, one) for one in (held if isinstance(held, list) else [held])]
+        values_here = dissector().values(store.frame(row), store.context(row))
+        expected += [(row, store.frame(row).ts_ns, one) for one in held(values_here, name)]
     found = values(store, dissector(), name, rows)
     assert list(zip(found.row.tolist(), found.ts_ns.tolist(), found.value, strict=True)) == expected
 
@@ -118,3 +122,11 @@ def test_problems_are_those_of_the_trees_and_conditions_find_them(capture: tuple
     assert order == sorted(
         range(table.length), key=lambda at: (-found.groups[at].severity, -len(found.groups[at].rows))
     )
+
+
+def test_conditions_of_times_find_their_packets() -> None:
+    """A time has no exponent in a filter, and is compared to the nanosecond."""
+    store = filled([frame._replace(ts_ns=frame.ts_ns + 12 * row) for row, frame in enumerate(sample.frames())])
+    found = values_table(values(store, dissector(), "frame.time_delta", range(3)), Names(store, dissector().registry))
+    assert found.condition(1) == "frame.time_delta == 0.000000012"
+    assert sample.numbers(found.condition(1), store) == [2, 3]

@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmisniff.capture_file import Reader
+from qmisniff.dissect.names import held
 from qmisniff.dissect.tlv import tlv_ranges
 from qmisniff.field import Kind
 from qmisniff.filter import Filter, compile, compile_filter
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.frame import Direction, Frame, Hook, Link
+from qmisniff.protocol import qrtr as qrtr_header
 from qmisniff.store import Store
 from tests import factories
 from tests.differential import corpus
@@ -68,6 +70,7 @@ def _frame(rng: random.Random, at_ms: float) -> Frame:
         side = rng.choice([0, 0x80])
         qmux = struct.pack("<BHBBB", 1, len(message) + 5, side, number, 1) + message
         return factories.frame(qmux, at_ms, link=Link.QMUX, pid=pid, comm=comm, lost=lost)
+    at_ms -= rng.choice([0, 0, 0, 2.5])  # clocks are set
     client, service = (HOST, rng.choice([0x4001, 0x4002, CTRL])), (MODEM, number + rng.choice([10, 10, 10, 60]))
     ends = (client, service) if case.kind == 0 else (service, client)
     packet = qrtr(message, *ends)
@@ -129,6 +132,7 @@ def _leaf(rng: random.Random, store: Store) -> str:
     """A test that the frame it is taken from is near to passing."""
     row = rng.randrange(len(store))
     found = capture.dissector().values(store.frame(row), store.context(row))
+    found |= {name: values for name in qrtr_header.ENDS if (values := held(found, name))}
     while True:
         name = rng.choice([name for name in found if catalogue().find(name)])
         if name.startswith("qmi.") and name.count(".") > 3 and rng.random() < 0.15:
@@ -159,7 +163,7 @@ def _leaf(rng: random.Random, store: Store) -> str:
             forms += [f"upper({name}) == {literal}", f"lower({name}) contains {literal}"]
         if spec.kind is Kind.UINT and spec.scale == 1:
             forms += [f"{name} & {rng.randrange(200)}", f"{name} & 3 == {rng.randrange(4)}"]
-        if spec.kind in (Kind.UINT, Kind.INT, Kind.FLOAT) and name != "frame.time_epoch":
+        if spec.kind in (Kind.UINT, Kind.INT, Kind.FLOAT):
             forms += [f"max({name}, {literal}) == {literal}", f"abs({name}) > {literal}"]
         return rng.choice(forms)
 

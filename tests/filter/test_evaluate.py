@@ -165,6 +165,13 @@ def store() -> Store:
         ('frame.time < "2025-12-30" or frame.time > "2026-01-03"', []),
         ("frame.time_epoch == 1767225600.025", [5]),
         ("frame.time_epoch > 1767225600.0319", [11, 12]),
+        ("frame.time_delta == 0", [1, 2, 3]),
+        ("frame.time_delta >= 0.002", [4, 5, 10]),
+        ("frame.time_delta in {0.010..1, -3}", [4, 5]),
+        ("frame.time_relative > 0.031", [11, 12]),
+        ("frame.time_relative > frame.time_delta", [5, 6, 7, 8, 9, 10, 11, 12]),
+        ("max(frame.time_relative, frame.time_delta) == 0.033", [12]),
+        ("abs(frame.time_delta) == 0.010", [4]),
         ("qmi.time == 0.015", [5]),
         # logic
         ("qmi and not qmi.type == response", [4, 10]),

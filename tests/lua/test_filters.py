@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import random
 import re
+import struct
 from pathlib import Path
 
 import pytest
 
+from qmisniff.cli import main
 from qmisniff.dissect import Dissector
 from qmisniff.errors import QmisniffError
 from qmisniff.filter import compile_filter
+from qmisniff.frame import Frame
 from qmisniff.store import Store
 from qmisniff.store.load import Loader
+from tests import factories as make
 from tests.differential.corpus import registry
 from tests.filter import capture as every_type
 from tests.filter import test_evaluate, test_readme
@@ -134,3 +138,62 @@ def test_made_filters_on_usb_samples(capture: Path, tmp_path: Path, script: Path
     filters = [text for text in made(capture, 200, 20_264) if not _WIRESHARKS.search(text)]
     assert len(filters) > 80
     assert not disagreements(script, capture, filters, tmp_path)[:40]
+
+
+ENDS = (
+    *("qrtr.port", "qrtr.port == 0x4001", "qrtr.port != 0x4001", "qrtr.port === 0x4001", "qrtr.port !== 0x4001"),
+    *("qrtr.node == 0", "qrtr.node != 0", "all qrtr.node < 2", "any qrtr.node > 1", "not qrtr.port in {10..12}"),
+    *("qrtr.port & 0x4000", "qrtr.port & 0x4000 == 0x4000", "count(qrtr.port) == 2", "count(qrtr.node) == 1"),
+    *("max(qrtr.port) < 0x4003", "qrtr.port == qrtr.src_port", 'string(qrtr.port) matches "8$"'),
+    *("qrtr.port == 0xfffffffe", "qrtr.port == 0xfffe", "qrtr.node == 5 and qrtr.port == 9"),
+)
+
+
+def test_either_end(tmp_path: Path, script: Path) -> None:
+    """Of ordinary packets, of the header's second version with its narrower ports, and of headers cut short."""
+    header = struct.pack("<BBBBIHHHH", 3, 1, 0, 0, 0, 5, 9, 2, 0xFFFE)
+    short = [make.qrtr(b"")[:size] for size in (13, 17, 30)] + [header[:10], header[:13]]
+    frames = [*every_type.frames(), make.frame(header), *map(make.frame, short)]
+    capture = save(frames, tmp_path / "ends.pcapng")
+    assert not disagreements(script, capture, list(ENDS), tmp_path)
+    assert not disagreements(script, CAPTURES / "phone-services.pcapng", list(ENDS), tmp_path)
+    store, dissector = loaded(capture), Dissector(registry())
+    both = [text for text in ENDS if 0 < len(ours(text, store, dissector) or []) < len(store)]
+    assert len(both) > 15
+
+
+def test_either_end_is_not_shown(script: Path) -> None:
+    capture = CAPTURES / "first-contact.pcapng"
+    assert "Source node" in (text := run(script, capture, "-V")) and "Source or destination" not in text
+
+
+def clock_set_back() -> list[Frame]:
+    """Frames of which some are earlier than those before them, and than the first."""
+    moves = (0, 5, -7_000_000_123, 3, -2, 1_500_000_000, 10, 0, 0, -5_000_000_000, 0, 0)
+    return [frame._replace(ts_ns=frame.ts_ns + by) for frame, by in zip(every_type.frames(), moves, strict=True)]
+
+
+TIMES = (
+    *("frame.time_delta < 0", "frame.time_delta < -1.498999990", "frame.time_delta in {-1..0.5, 7.010000126}"),
+    *("frame.time_relative == -7.000000123", "frame.time_relative != 0.000000005", "abs(frame.time_delta) > 1.5"),
+    *("frame.time_relative == frame.time_delta", "max(frame.time_delta, frame.time_relative) > 0"),
+)
+
+
+def test_times_since(tmp_path: Path, script: Path) -> None:
+    capture = save(clock_set_back(), tmp_path / "times.pcapng")
+    assert not disagreements(script, capture, [*TIMES, *made(capture, 100, 20_265)], tmp_path)
+
+
+@pytest.mark.parametrize("few", [0, 1000], ids=["columns", "decoded"])
+@pytest.mark.parametrize("capture", [None, *sorted(CAPTURES.glob("*.pcapng"))], ids=lambda path: path and path.stem)
+def test_times_since_are_printed_alike(
+    capture: Path | None, few: int, tmp_path: Path, script: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    capture = capture or save(clock_set_back(), tmp_path / "times.pcapng")
+    monkeypatch.setattr("qmisniff.export._FEW", few)
+    monkeypatch.setattr("qmisniff.export._FEW_MORE", few)
+    shown = ["-T", "fields", "-e", "frame.number", "-e", "frame.time_delta", "-e", "frame.time_relative"]
+    assert main(["read", str(capture), *shown]) == 0
+    assert capsys.readouterr().out == run(script, capture, *shown)

@@ -19,6 +19,7 @@ from qmisniff.dissect import Dissector
 from qmisniff.field import Field, Kind
 from qmisniff.frame import Frame
 from qmisniff.lua import lua_text
+from qmisniff.protocol.qrtr import ENDS
 from qmisniff.store import Store
 
 NAMES = ("qmi.", "qrtr.", "qmux.", "tap.", "data.data", "protobuf.", "tftp.", "mbim.")  # of what is compared
@@ -85,6 +86,7 @@ def theirs(
             _of_pdml(node, kinds, data_at)
             for node in packet.iter("field")
             if node.get("name", "").startswith(NAMES) or node.get("name") == EXPERT
+            if node.get("name") not in ENDS  # hidden
         )
         for packet in ElementTree.fromstring(_NO_XML.sub("?", run(script, capture, "-T", "pdml"))).iter("packet")
     ]

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmisniff.definitions import open_registry
-from qmisniff.dissect import Summary
+from qmisniff.dissect import Dissector, Summary
 from qmisniff.dissect.frame_layer import FRAME
 from qmisniff.field import Field
 from qmisniff.filter.catalogue import Catalogue
 from qmisniff.frame import Flag, Frame
 from qmisniff.protocol.context import Context
-from qmisniff.tui.columns import INFO_LEAST, Packet, builtin, columns_of, fit_columns, process
-from tests.factories import frame
+from qmisniff.tui.columns import INFO_LEAST, Packet, builtin, columns_of, field_column, fit_columns, process
+from tests.factories import frame, qrtr
 
 CATALOGUE = Catalogue(open_registry([]))
 COLUMNS = list(builtin().values())
@@ -58,6 +58,22 @@ def test_time_is_seconds_since_the_first_packet() -> None:
     time = builtin()["time"].text
     assert time(packet(frame(b"", 1234.5), first)) == "1.234500"
     assert time(packet(frame(b"", -0.25), first)) == "-0.000250"
+
+
+def test_the_condition_of_a_time_is_exact() -> None:
+    condition = builtin()["time"].condition
+    assert condition(packet(frame(b"")._replace(ts_ns=1_795_416_922_522_254_241))) == (
+        "frame.time_epoch == 1795416922.522254241"
+    )
+
+
+def test_a_column_of_either_end_shows_both() -> None:
+    spec = CATALOGUE.find("qrtr.port")
+    assert spec is not None
+    column, sent = field_column(spec), frame(qrtr(b"", (1, 0x4001), (0, 10)))
+    shown = packet(sent)._replace(tree=lambda: Dissector(open_registry([])).tree(sent, Context(1)))
+    assert column.text(shown) == "0x00004001, 0x0000000a"
+    assert column.condition(shown) == "qrtr.src_port == 0x4001 && qrtr.dst_port == 0xa"
 
 
 def test_the_process_is_who_sent_it() -> None:

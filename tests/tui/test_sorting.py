@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from qmisniff.dissect.names import held
 from qmisniff.frame import Frame
 from qmisniff.store import Store
 from qmisniff.tui.columns import process
@@ -32,8 +33,7 @@ def traffic() -> list[Frame]:
 
 def value(store: Store, row: int, name: str) -> object:
     """The naive key: what the dissector says of the row."""
-    each = dissector().values(store.frame(row), store.context(row)).get(name)
-    return each[0] if isinstance(each, list) else each
+    return next(iter(held(dissector().values(store.frame(row), store.context(row)), name)), None)
 
 
 def key(store: Store, row: int, column: str) -> object:
@@ -60,7 +60,7 @@ def key(store: Store, row: int, column: str) -> object:
 
 
 COLUMNS = ["number", "time", "length", "process", "protocol", "info", "source", "destination", "qmi.txn", "qmi.error",
-           "qmi.nas.signal_info.lte.rssi", "qmi.dms.get_ids.imei", "qmi.tlv.type"]  # fmt: skip
+           "qmi.nas.signal_info.lte.rssi", "qmi.dms.get_ids.imei", "qmi.tlv.type", "qrtr.port"]  # fmt: skip
 
 
 @pytest.mark.parametrize("descending", [False, True])

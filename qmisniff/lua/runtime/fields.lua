@@ -11,6 +11,7 @@ local CHAT, NOTE, WARN, ERROR = 1, 2, 3, 4
 local floor, byte, sub, format, concat = math.floor, string.byte, string.sub, string.format, table.concat
 -- Called as functions: to look up a method of one of Wireshark's objects is a call by itself.
 local add, add_le, set_generated = TreeItem.add, TreeItem.add_le, TreeItem.set_generated
+local set_hidden = TreeItem.set_hidden
 local referenced = TreeItem.referenced -- whether a filter, a column or a tap wants a field
 
 local function collect(name, label, kind, size, more)

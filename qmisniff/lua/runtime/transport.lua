@@ -40,10 +40,29 @@ local function parse_packet(size)
     end
 end
 
+-- Source and destination under one name, which filters know and no tree shows.
+local function show_ends(layout, size, layer)
+    if not (field_wanted(layer, fields["qrtr.node"]) or field_wanted(layer, fields["qrtr.port"])) then return end
+    local at = 0
+    for _, item in ipairs(layout) do
+        local field = fields[definitions.ends[item[1]] or false]
+        if field and at + item[2] <= size then
+            local value = little(at, item[2])
+            if item[2] == 2 and item[1]:find("_port$") then value = wide_port(value) end
+            set_hidden(add(layer, field, tvb(at, item[2]), value))
+        end
+        at = at + item[2]
+    end
+end
+
 local function show_packet_header(size, layer)
     local version = size > 0 and byte(bytes, 1)
-    if version == 1 then return show_layout(definitions.layouts.qrtr_v1, 0, size, layer) end
+    if version == 1 then
+        show_ends(definitions.layouts.qrtr_v1, size, layer)
+        return show_layout(definitions.layouts.qrtr_v1, 0, size, layer)
+    end
     if version ~= 3 then return end
+    show_ends(definitions.layouts.qrtr_v2, size, layer)
     local at = 0
     for _, item in ipairs(definitions.layouts.qrtr_v2) do
         if at + item[2] > size then return end

@@ -19,13 +19,14 @@ from qmisniff.analysis.rows import Cancel, Cancelled
 from qmisniff.dissect import Dissector
 from qmisniff.export import Detail, open_format
 from qmisniff.export.text import tree_lines
+from qmisniff.printable import counted
 from qmisniff.store import Store
 from qmisniff.tui.commands import bindings
 from qmisniff.tui.line_pane import LinePane
 from qmisniff.tui.screens.ask import AskScreen
 from qmisniff.tui.view_context import ViewContext
 from qmisniff.tui.views import commands
-from qmisniff.tui.views.view_screen import ViewScreen, counted
+from qmisniff.tui.views.view_screen import ViewScreen
 
 MOST = 2000  # packets shown as text; a file has all of them
 _PART = 64  # packets decoded between two looks at whether to go on

@@ -10,11 +10,11 @@ from functools import partial
 from qmisniff.analysis.problems import Problems, problems, problems_table
 from qmisniff.analysis.rows import Cancel, Cancelled
 from qmisniff.analysis.table import Table
+from qmisniff.printable import counted
 from qmisniff.tui.commands import bindings
 from qmisniff.tui.view_context import ViewContext
 from qmisniff.tui.views import commands
 from qmisniff.tui.views.table_screen import TablesScreen
-from qmisniff.tui.views.view_screen import counted
 
 _SHOWN_EVERY_S = 0.5
 

@@ -14,12 +14,13 @@ from textual.widget import Widget
 from qmisniff.analysis.rows import Cancel
 from qmisniff.analysis.table import Table, csv_lines, json_lines, text_lines
 from qmisniff.analysis.tables import SUBJECTS
+from qmisniff.printable import counted
 from qmisniff.tui.commands import bindings
 from qmisniff.tui.view_context import Combine, ViewContext
 from qmisniff.tui.views import commands
 from qmisniff.tui.views.follow import FollowScreen
 from qmisniff.tui.views.table_pane import TablePane
-from qmisniff.tui.views.view_screen import Answer, ViewScreen, counted
+from qmisniff.tui.views.view_screen import Answer, ViewScreen
 
 _FORMATS = {".csv": csv_lines, ".json": json_lines}  # by the ending of the file's name; else text
 

@@ -198,10 +198,5 @@ class ViewScreen(Screen[None], Generic[Answer], inherit_bindings=False):
         self.ask()
 
 
-def counted(count: int, what: str) -> str:
-    """How many there are of something."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def _path(name: str) -> Path:
     return Path(name.strip()).expanduser()
