@@ -32,7 +32,7 @@ exit codes:
   4  the source failed while running; what it had captured is saved"""
 
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # EIO: a terminal that has been closed
-_COLLECTIONS = (20_000, 50, 100)
+COLLECTIONS = (20_000, 50, 100)
 
 _EPILOG = f"""\
 examples:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_standard_files()
     # Definitions and decoders are a hundred thousand objects that stay, and hardly anything makes garbage that only the
     # collector finds: as often as by default, it takes a tenth of the time of `read -T ndjson`.
-    gc.set_threshold(*_COLLECTIONS)
+    gc.set_threshold(*COLLECTIONS)
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser, verbs = command_line()
     if not given and not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -7,6 +7,7 @@ Prints medians of processor time. Needs libqmi-glib and gcc (tests/setup-debian)
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import random
 import statistics
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qmisniff.cli import COLLECTIONS
 from qmisniff.definitions.model import KINDS
 from qmisniff.dissect import Dissector
 from qmisniff.dissect.bulk_json import BulkJson
@@ -172,6 +174,7 @@ def first_decode(case: Case, cached: bool) -> int:
 
 
 def main() -> None:
+    gc.set_threshold(*COLLECTIONS)  # as a command line of qmisniff
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
